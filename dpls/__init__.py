@@ -1,0 +1,1 @@
+"""DPLS Lab: difficulty proportional label smoothing."""

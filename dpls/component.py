@@ -1,0 +1,31 @@
+"""What every component with settings shares: a frozen, strict pydantic model, and the fraction type."""
+
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+class Component(BaseModel):
+    """Settings and behaviour in one frozen object: its fields are its JSON, its validation and its form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def parse_fraction(value: Any) -> Any:
+    """'8/255' -> 0.0313...; numbers and anything unreadable pass through to pydantic's own check."""
+    if isinstance(value, str):
+        try:
+            return float(Fraction(value.replace(" ", "")))
+        except (ValueError, ZeroDivisionError):
+            return value
+    return value
+
+
+def show_fraction(value: float) -> str:
+    """0.0313... -> '8/255' where it is a whole number of 255ths, else the shortest decimal."""
+    levels = round(value * 255)
+    return f"{levels}/255" if levels and abs(value * 255 - levels) < 1e-6 else f"{value:g}"
+
+
+Fractional = Annotated[float, BeforeValidator(parse_fraction)]

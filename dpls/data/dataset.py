@@ -1,0 +1,41 @@
+"""A data set in host memory, as every source returns it and as the cache stores it. No torch here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+PARTS = ("train", "validation", "test")
+TRAIN, VALIDATION, TEST = range(3)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images with labels, and which part each belongs to. An example's id is its row here, in every part.
+
+    images: uint8 (N, C, H, W), C = 1 or 3.
+    labels: int64 (N,), what training sees.
+    part: uint8 (N,), index into PARTS.
+    classes: names by label.
+    cause: (N,) str, the probe planted in the example, "" where none was.
+    true_labels: int64 (N,), the label before a probe changed it.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    part: NDArray[np.uint8]
+    classes: tuple[str, ...]
+    cause: NDArray[np.str_]
+    true_labels: NDArray[np.int64]
+
+    @staticmethod
+    def of(
+        images: NDArray[np.uint8], labels: NDArray[np.int64], part: NDArray[np.uint8], classes: tuple[str, ...]
+    ) -> "Dataset":
+        """A data set in which nothing has been planted."""
+        assert images.ndim == 4 and len(images) == len(labels) == len(part), (images.shape, labels.shape, part.shape)
+        return Dataset(images, labels, part, classes, np.full(len(images), "", dtype="<U16"), labels)
+
+    def ids(self, part: int) -> NDArray[np.int64]:
+        """(n,), ascending, the ids of one part."""
+        return np.flatnonzero(self.part == part)
