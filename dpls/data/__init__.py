@@ -1,0 +1,124 @@
+"""Which images a run uses: a source, the split, how many of them, and probes. No torch here.
+
+dataset    the data set in memory, as every source returns it
+photos, digits, folder, npz    the sources, a file each
+probes     planted causes of difficulty
+cache      decoded data sets on disk, found by their content
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from dpls.component import Component, Fractional
+from dpls.data import cache
+from dpls.data.dataset import PARTS, TEST, TRAIN, VALIDATION, Dataset
+from dpls.data.digits import Digits
+from dpls.data.folder import Folder
+from dpls.data.npz import Npz
+from dpls.data.photos import Photos
+from dpls.data.probes import Probe, plant
+from dpls.errors import UserError
+
+__all__ = ["PARTS", "TEST", "TRAIN", "VALIDATION", "Data", "Dataset", "Digits", "Folder", "Npz", "Photos", "Source"]
+
+Source = Annotated[Photos | Digits | Folder | Npz, Field(discriminator="kind")]
+
+
+def apportion(sizes: Sequence[int], total: int) -> NDArray[np.int64]:
+    """How many of each class to take: in proportion to its size, at least 1, ``total`` in all (largest remainders)."""
+    exact = np.array(sizes) * total / max(1, sum(sizes))
+    counts = np.floor(exact).astype(np.int64)
+    counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
+    while (counts == 0).any() and counts.max() > 1:
+        counts[counts.argmax()] -= 1
+        counts[counts.argmin()] += 1
+    return counts
+
+
+def sample(dataset: Dataset, part: int, total: int, seed: int, purpose: str) -> NDArray[np.int64]:
+    """(total,), ascending: ids of one part, stratified by class, drawn uniformly within each class."""
+    generator = np.random.default_rng([seed, *purpose.encode()])
+    ids = generator.permutation(dataset.ids(part))
+    groups = [ids[dataset.labels[ids] == label] for label in range(len(dataset.classes))]
+    counts = apportion([len(group) for group in groups], total)
+    return np.sort(np.concatenate([group[:count] for group, count in zip(groups, counts, strict=True)]))
+
+
+def _check_every_class(dataset: Dataset) -> None:
+    for part, name in enumerate(PARTS):
+        present = np.bincount(dataset.labels[dataset.part == part], minlength=len(dataset.classes))
+        if not present.all():
+            absent = dataset.classes[int(present.argmin())]
+            raise UserError(
+                f"no image of class {absent!r} is left for {name}; "
+                "every class needs one in train, validation and test: add images, or change the shares and limits"
+            )
+
+
+class Data(Component):
+    """The images of a run, split into training, validation and test.
+
+    Order: the test share is taken where the source has no test images, then the validation share where it has none,
+    then the limits, then the probes. So validation and test are the same images with and without probes. An
+    example's id is its row in the final data set.
+    """
+
+    source: Source = Field(Photos(), description="Where the images come from.")
+    probes: tuple[Probe, ...] = Field((), description="Planted causes of difficulty, in the training images only.")
+    seed: int = Field(0, ge=0, description="Which images the split, the limits and the probes take.")
+    validation: Fractional = Field(
+        0.1, gt=0, le=0.5, description="Share of the training images kept for validation, if the source has none."
+    )
+    test: Fractional = Field(
+        0.2, gt=0, le=0.5, description="Share of the training images kept for the test, if the source has none."
+    )
+    limit: int | None = Field(None, ge=2, description="Train on this many images only, drawn evenly over the classes.")
+    test_limit: int | None = Field(None, ge=2, description="Test on this many images only, drawn likewise.")
+
+    def __call__(self, root: Path) -> tuple[Dataset, str]:
+        """The data set, as read-only memory maps, and its fingerprint; kept in ``root`` and built only once."""
+        stamp = self.source.stamp()
+        key = cache.key_of(self.model_dump(mode="json"), stamp)
+        if known := cache.recall(root, key):
+            return known
+        source_key = cache.key_of(self.source.model_dump(mode="json"), stamp)
+        source, images = cache.open_source(root, source_key, self.source)
+        final = self._compose(source)
+        meta = {"data": self.model_dump(mode="json")}
+        fingerprint = cache.store(root, final, meta, images if final.images is source.images else None)
+        cache.remember(root, key, fingerprint)
+        return cache.open_dataset(root, fingerprint), fingerprint
+
+    def _compose(self, source: Dataset) -> Dataset:
+        """The final data set; its images are the source's own array where none was changed or left out."""
+        dataset = self._take(source, TEST, self.test)
+        dataset = self._take(dataset, VALIDATION, self.validation)
+        dataset = self._keep(dataset, TRAIN, self.limit)
+        dataset = self._keep(dataset, TEST, self.test_limit)
+        _check_every_class(dataset)
+        return plant(dataset, self.probes, self.seed)
+
+    def _take(self, dataset: Dataset, part: int, share: float) -> Dataset:
+        """Move a share of the training images to a part that has none."""
+        if len(dataset.ids(part)):
+            return dataset
+        count = round(share * len(dataset.ids(TRAIN)))
+        taken = sample(dataset, TRAIN, count, self.seed, PARTS[part])
+        assigned = np.array(dataset.part)
+        assigned[taken] = part
+        return replace(dataset, part=assigned)
+
+    def _keep(self, dataset: Dataset, part: int, limit: int | None) -> Dataset:
+        """Leave out all but ``limit`` examples of a part; the others keep their order."""
+        if limit is None or limit >= len(dataset.ids(part)):
+            return dataset
+        kept = dataset.part != part
+        kept[sample(dataset, part, limit, self.seed, f"limit {PARTS[part]}")] = True
+        rows = {f.name: getattr(dataset, f.name)[kept] for f in fields(dataset) if f.name != "classes"}
+        return Dataset(**rows, classes=dataset.classes)

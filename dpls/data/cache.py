@@ -1,0 +1,168 @@
+"""Where decoded images live, so that a run opens them in milliseconds and pages can draw them. No torch here.
+
+    root/sources/<key>/       a source as decoded; the key is a hash of its settings and of what it reads
+    root/<fingerprint>/       a final data set; the fingerprint is a hash of its content, runs refer to it
+    root/index/<key>.json     which fingerprint some settings gave
+
+A directory is written aside and moved into place: it is whole or absent, and two builders may race.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpls.data.dataset import PARTS, Dataset
+from dpls.errors import UserError
+
+LAYOUT_NUMBER = 1  # goes into every key: raise it when the files below, or what a source decodes to, change
+IMAGES = "images.npy"
+HASHES = "hashes.npy"
+COLUMNS = ("labels", "true_labels", "part", "cause")
+META = "meta.json"
+
+
+def key_of(*settings: Any) -> str:
+    """20 hex digits for anything that JSON can hold."""
+    text = json.dumps([LAYOUT_NUMBER, *settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def image_hashes(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    """(N,) S16, the first 16 hex digits of sha256 over "CxHxW" and the pixels, channel by channel, row by row."""
+    shape = "x".join(str(n) for n in images.shape[1:]).encode()
+    digests = [hashlib.sha256(shape + image.tobytes()).hexdigest()[:16] for image in images]
+    return np.array(digests, dtype="S16")
+
+
+def fingerprint_of(dataset: Dataset) -> str:
+    """20 hex digits over all a data set holds: equal exactly where two data sets are equal."""
+    digest = hashlib.sha256(json.dumps([dataset.classes, dataset.images.shape]).encode())
+    for start in range(0, len(dataset.images), 4096):
+        digest.update(dataset.images[start : start + 4096].tobytes())
+    for column in (dataset.labels, dataset.true_labels, dataset.part):
+        digest.update(column.tobytes())
+    digest.update("\n".join(dataset.cause.tolist()).encode())
+    return digest.hexdigest()[:20]
+
+
+@contextmanager
+def _placed(target: Path) -> Iterator[Path]:
+    """A directory to fill, moved to ``target`` when it is full; thrown away where another builder was quicker."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    aside.chmod(0o755)  # mkdtemp shuts out everyone else, and a cache may be shared
+    try:
+        yield aside
+        try:
+            aside.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write(directory: Path, dataset: Dataset, meta: dict[str, Any], images_from: Path | None) -> None:
+    if images_from is not None:
+        try:
+            os.link(images_from, directory / IMAGES)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(images_from, directory / IMAGES)
+    else:
+        np.save(directory / IMAGES, dataset.images)
+    for name in COLUMNS:
+        np.save(directory / f"{name}.npy", getattr(dataset, name))
+    np.save(directory / HASHES, image_hashes(dataset.images))
+    counts = {name: int((dataset.part == index).sum()) for index, name in enumerate(PARTS)}
+    content = {"classes": dataset.classes, "counts": counts, "shape": dataset.images.shape[1:], **meta}
+    (directory / META).write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _read(directory: Path) -> Dataset:
+    """The data set of a directory, its arrays as read-only memory maps. Raises OSError or ValueError where broken."""
+    arrays = [np.load(directory / f"{name}.npy", mmap_mode="r") for name in ("images", *COLUMNS, "hashes")]
+    classes = tuple(json.loads((directory / META).read_text(encoding="utf-8"))["classes"])
+    if len({len(array) for array in arrays}) != 1:
+        raise ValueError("the arrays have different lengths")
+    images, labels, true_labels, part, cause, _ = arrays
+    return Dataset(images, labels, part, classes, cause, true_labels)
+
+
+def _read_or_clear(directory: Path) -> Dataset | None:
+    """The data set of a directory; None where there is none, or where a broken one had to be removed."""
+    if not directory.is_dir():
+        return None
+    try:
+        return _read(directory)
+    except (OSError, ValueError, KeyError):
+        shutil.rmtree(directory)
+        return None
+
+
+def open_source(root: Path, key: str, build: Callable[[], Dataset]) -> tuple[Dataset, Path]:
+    """A decoded source, built only where it is not there yet, and the file that holds its images."""
+    directory = root / "sources" / key
+    dataset = _read_or_clear(directory)
+    if dataset is None:
+        with _placed(directory) as aside:
+            _write(aside, build(), {}, None)
+        dataset = _read(directory)
+    return dataset, directory / IMAGES
+
+
+def store(root: Path, dataset: Dataset, meta: dict[str, Any], images_from: Path | None = None) -> str:
+    """Keep a final data set; its fingerprint.
+
+    meta: what JSON can hold, kept beside it. images_from: a file with just these images, linked and not copied.
+    """
+    fingerprint = fingerprint_of(dataset)
+    if _read_or_clear(root / fingerprint) is None:
+        with _placed(root / fingerprint) as aside:
+            _write(aside, dataset, {**meta, "fingerprint": fingerprint}, images_from)
+    return fingerprint
+
+
+def open_dataset(root: Path, fingerprint: str) -> Dataset:
+    """A final data set as read-only memory maps."""
+    directory = root / fingerprint
+    rebuild = "start a run with the same data settings to bring it back"
+    if not directory.is_dir():
+        raise UserError(f"the images of data set {fingerprint} are not in {root}; {rebuild}")
+    try:
+        return _read(directory)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"the cached data set {directory} is damaged ({error}); delete it, then {rebuild}") from error
+
+
+def open_hashes(root: Path, fingerprint: str) -> NDArray[np.bytes_]:
+    """(N,) S16, the content hash of every image of a data set (see ``image_hashes``)."""
+    open_dataset(root, fingerprint)
+    hashes: NDArray[np.bytes_] = np.load(root / fingerprint / HASHES, mmap_mode="r")
+    return hashes
+
+
+def remember(root: Path, key: str, fingerprint: str) -> None:
+    """Note which data set some settings gave."""
+    index = root / "index"
+    index.mkdir(parents=True, exist_ok=True)
+    aside = index / f".{key}-{os.getpid()}"
+    aside.write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
+    aside.replace(index / f"{key}.json")
+
+
+def recall(root: Path, key: str) -> tuple[Dataset, str] | None:
+    """The data set that some settings gave earlier, with its fingerprint; None where it must be built."""
+    try:
+        note = json.loads((root / "index" / f"{key}.json").read_text(encoding="utf-8"))
+        return open_dataset(root, note["fingerprint"]), note["fingerprint"]
+    except (OSError, ValueError, KeyError):
+        return None

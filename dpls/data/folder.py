@@ -1,0 +1,154 @@
+"""A folder of images, one folder a class: `train/<class>/*`, and if there are any `val/` and `test/` beside it."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from pydantic import Field
+
+from dpls.component import Component
+from dpls.data.dataset import Dataset
+from dpls.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+FOLDERS = {"train": 0, "val": 1, "validation": 1, "test": 2}
+LAYOUT = "one folder a class inside train/ (and val/ and test/, if there are any)"
+CHUNK = 128  # files a thread decodes before it asks for more
+GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+class Listed(NamedTuple):
+    """An image file with the part and the class its folders say."""
+
+    path: Path
+    part: int
+    label: int
+
+
+def _class_folders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+
+
+def _image_files(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        found = [e for e in entries if not e.name.startswith(".") and e.name.lower().endswith(SUFFIXES) and e.is_file()]
+    return sorted(found, key=lambda e: e.name)
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Mode L where the file is grey, else RGB; 16 bits to 8, and transparency laid over white."""
+    if image.mode.startswith("I"):
+        return Image.fromarray(np.rint(np.asarray(image, dtype=np.float64) / 257).clip(0, 255).astype(np.uint8))
+    grey = image.mode in GREY_MODES
+    if "transparency" in image.info or image.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
+        shape = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", shape.size, "white"), shape)
+    return image.convert("L" if grey else "RGB")
+
+
+def decode(path: Path, size: int) -> Image.Image:
+    """The image of a file, L or RGB, size × size: turned as its EXIF says, its centred square resized, antialiased."""
+    try:
+        with Image.open(path) as file:
+            # JPEG can decode at 1/2, 1/4 or 1/8; twice the wanted size is left for the resize to average.
+            file.draft(None, (2 * size, 2 * size))
+            image = _to_eight_bits(ImageOps.exif_transpose(file))
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path} cannot be read as an image ({error}); replace or remove the file") from error
+    if image.size == (size, size):
+        return image
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return image.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
+
+
+def _decode_into(images: NDArray[np.uint8], start: int, files: Sequence[Listed]) -> bool:
+    """Fill rows start, start + 1, ...; whether all the files were grey. images: uint8 (N, 1 or 3, size, size)."""
+    channels, size = images.shape[1:3]
+    all_grey = True
+    for row, file in enumerate(files, start):
+        image = decode(file.path, size)
+        all_grey &= image.mode == "L"
+        pixels = np.asarray(image.convert("L") if channels == 1 else image)
+        images[row] = pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels
+    return all_grey
+
+
+class Folder(Component):
+    """PNG and JPEG images, one folder a class, inside train/ and, where there are any, val/ (or validation/) and test/.
+
+    Images of any size: each is turned as its EXIF says, its short side is resized to ``size`` with antialiasing and
+    its centre is cropped. Transparency is laid over white, 16 bits become 8. Labels follow the sorted names of the
+    folders in train/. Hidden files and other types of file are left out.
+    """
+
+    kind: Literal["folder"] = "folder"
+    path: str = Field(description=f"Folder of PNG or JPEG images: {LAYOUT}.")
+    size: int = Field(
+        32, ge=8, le=96, description="Height and width in pixels; the short side is resized to it, the centre is kept."
+    )
+    channels: Literal["auto", 1, 3] = Field("auto", description="1: grey, 3: colour; auto: 1 if every file is grey.")
+
+    def __call__(self) -> Dataset:
+        """Every image, by part, class and file name."""
+        files, classes = self._files()
+        channels = 1 if self.channels == 1 else 3
+        images = np.empty((len(files), channels, self.size, self.size), dtype=np.uint8)
+        starts = range(0, len(files), CHUNK)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            chunks = (files[start : start + CHUNK] for start in starts)
+            all_grey = all(list(pool.map(_decode_into, repeat(images), starts, chunks)))
+        if all_grey and self.channels == "auto":
+            images = images[:, :1].copy()
+        labels = np.array([file.label for file in files], dtype=np.int64)
+        return Dataset.of(images, labels, np.array([file.part for file in files], dtype=np.uint8), classes)
+
+    def stamp(self) -> str:
+        """Path, size and time of every image file: what the images depend on beside the settings."""
+        lines = []
+        for name in self._part_folders():
+            for group in _class_folders(Path(self.path, name)):
+                for entry in _image_files(Path(self.path, name, group)):
+                    stat = entry.stat()
+                    lines.append(f"{name}/{group}/{entry.name} {stat.st_size} {stat.st_mtime_ns}")
+        return "\n".join(lines)
+
+    def _part_folders(self) -> list[str]:
+        root = Path(self.path)
+        if not root.is_dir():
+            raise UserError(f"there is no folder {self.path!r}; give the path of a folder that holds {LAYOUT}")
+        found = _class_folders(root)
+        if "train" not in found:
+            inside = ", ".join(found[:8]) or "no folders"
+            raise UserError(f"{self.path!r} holds no folder train/ (it holds {inside}); expected is {LAYOUT}")
+        if {"val", "validation"} <= set(found):
+            raise UserError(f"{self.path!r} holds both val/ and validation/; keep one of them")
+        return [name for name in FOLDERS if name in found]
+
+    def _files(self) -> tuple[list[Listed], tuple[str, ...]]:
+        """Every image file, and the names of the classes."""
+        parts = self._part_folders()
+        classes = _class_folders(Path(self.path, "train"))
+        if len(classes) < 2:
+            raise UserError(f"{self.path}/train holds {len(classes)} class folders; at least 2 are needed: {LAYOUT}")
+        files: list[Listed] = []
+        for name in parts:
+            for group in _class_folders(Path(self.path, name)):
+                if group not in classes:
+                    raise UserError(
+                        f"{self.path}/{name} holds the class {group!r} that train/ does not; "
+                        f"choose from {', '.join(classes)} or add it to train/"
+                    )
+                found = [Path(entry.path) for entry in _image_files(Path(self.path, name, group))]
+                if not found:
+                    raise UserError(f"the class folder {self.path}/{name}/{group} holds no PNG or JPEG image; add some")
+                files += [Listed(path, FOLDERS[name], classes.index(group)) for path in found]
+        return files, tuple(classes)
