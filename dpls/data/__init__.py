@@ -78,7 +78,9 @@ class Data(Component):
     test: Fractional = Field(
         0.2, gt=0, le=0.5, description="Share of the training images kept for the test, if the source has none."
     )
-    limit: int | None = Field(None, ge=2, description="Train on this many images only, drawn evenly over the classes.")
+    limit: int | None = Field(
+        None, ge=2, description="Train on this many images only, drawn from each class in proportion."
+    )
     test_limit: int | None = Field(None, ge=2, description="Test on this many images only, drawn likewise.")
 
     def __call__(self, root: Path) -> tuple[Dataset, str]:

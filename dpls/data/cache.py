@@ -104,7 +104,7 @@ def _read_or_clear(directory: Path) -> Dataset | None:
     try:
         return _read(directory)
     except (OSError, ValueError, KeyError):
-        shutil.rmtree(directory)
+        shutil.rmtree(directory, ignore_errors=True)  # another builder may be clearing it too
         return None
 
 
@@ -154,9 +154,10 @@ def remember(root: Path, key: str, fingerprint: str) -> None:
     """Note which data set some settings gave."""
     index = root / "index"
     index.mkdir(parents=True, exist_ok=True)
-    aside = index / f".{key}-{os.getpid()}"
-    aside.write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
-    aside.replace(index / f"{key}.json")
+    with tempfile.NamedTemporaryFile("w", dir=index, prefix=".", delete=False, encoding="utf-8") as aside:
+        json.dump({"fingerprint": fingerprint}, aside)
+    Path(aside.name).chmod(0o644)
+    Path(aside.name).replace(index / f"{key}.json")
 
 
 def recall(root: Path, key: str) -> tuple[Dataset, str] | None:

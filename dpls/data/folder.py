@@ -19,6 +19,7 @@ from dpls.errors import UserError
 SUFFIXES = (".png", ".jpg", ".jpeg")
 FOLDERS = {"train": 0, "val": 1, "validation": 1, "test": 2}
 LAYOUT = "one folder a class inside train/ (and val/ and test/, if there are any)"
+THREADS = 8  # small files are bound by the interpreter, which more threads only contend for
 CHUNK = 128  # files a thread decodes before it asks for more
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -103,7 +104,7 @@ class Folder(Component):
         channels = 1 if self.channels == 1 else 3
         images = np.empty((len(files), channels, self.size, self.size), dtype=np.uint8)
         starts = range(0, len(files), CHUNK)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
             chunks = (files[start : start + CHUNK] for start in starts)
             all_grey = all(list(pool.map(_decode_into, repeat(images), starts, chunks)))
         if all_grey and self.channels == "auto":
@@ -115,17 +116,20 @@ class Folder(Component):
         """Path, size and time of every image file: what the images depend on beside the settings."""
         lines = []
         for name in self._part_folders():
-            for group in _class_folders(Path(self.path, name)):
-                for entry in _image_files(Path(self.path, name, group)):
+            for group in _class_folders(Path(self._root, name)):
+                for entry in _image_files(Path(self._root, name, group)):
                     stat = entry.stat()
                     lines.append(f"{name}/{group}/{entry.name} {stat.st_size} {stat.st_mtime_ns}")
         return "\n".join(lines)
 
+    @property
+    def _root(self) -> Path:
+        return Path(self.path).expanduser()
+
     def _part_folders(self) -> list[str]:
-        root = Path(self.path)
-        if not root.is_dir():
+        if not self._root.is_dir():
             raise UserError(f"there is no folder {self.path!r}; give the path of a folder that holds {LAYOUT}")
-        found = _class_folders(root)
+        found = _class_folders(self._root)
         if "train" not in found:
             inside = ", ".join(found[:8]) or "no folders"
             raise UserError(f"{self.path!r} holds no folder train/ (it holds {inside}); expected is {LAYOUT}")
@@ -136,18 +140,18 @@ class Folder(Component):
     def _files(self) -> tuple[list[Listed], tuple[str, ...]]:
         """Every image file, and the names of the classes."""
         parts = self._part_folders()
-        classes = _class_folders(Path(self.path, "train"))
+        classes = _class_folders(Path(self._root, "train"))
         if len(classes) < 2:
             raise UserError(f"{self.path}/train holds {len(classes)} class folders; at least 2 are needed: {LAYOUT}")
         files: list[Listed] = []
         for name in parts:
-            for group in _class_folders(Path(self.path, name)):
+            for group in _class_folders(Path(self._root, name)):
                 if group not in classes:
                     raise UserError(
                         f"{self.path}/{name} holds the class {group!r} that train/ does not; "
                         f"choose from {', '.join(classes)} or add it to train/"
                     )
-                found = [Path(entry.path) for entry in _image_files(Path(self.path, name, group))]
+                found = [Path(entry.path) for entry in _image_files(Path(self._root, name, group))]
                 if not found:
                     raise UserError(f"the class folder {self.path}/{name}/{group} holds no PNG or JPEG image; add some")
                 files += [Listed(path, FOLDERS[name], classes.index(group)) for path in found]

@@ -26,7 +26,8 @@ def _to_uint8(name: str, x: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
     if not (low >= 0 and high <= 1):
         raise UserError(f"{name} holds floats from {low:g} to {high:g}; scale them to [0, 1] or save uint8")
-    return np.rint(x * x.dtype.type(255)).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(x * x.dtype.type(255)).astype(np.uint8)
+    return pixels
 
 
 def as_images(name: str, x: NDArray[Any]) -> NDArray[np.uint8]:
@@ -41,7 +42,7 @@ def as_images(name: str, x: NDArray[Any]) -> NDArray[np.uint8]:
     height, width = x.shape[2:]
     if height != width or not SMALLEST <= height <= LARGEST:
         raise UserError(
-            f"{name} holds images of {height} by {width} pixels; they must be square, {SMALLEST} to {LARGEST} pixels wide"
+            f"{name} holds images of {height} by {width} pixels; they must be square and {SMALLEST} to {LARGEST} wide"
         )
     return np.ascontiguousarray(_to_uint8(name, x))
 
@@ -99,17 +100,21 @@ class Npz(Component):
     def stamp(self) -> str:
         """Size and time of the file."""
         self._check_path()
-        stat = Path(self.path).stat()
+        stat = self._file.stat()
         return f"{stat.st_size} {stat.st_mtime_ns}"
 
+    @property
+    def _file(self) -> Path:
+        return Path(self.path).expanduser()
+
     def _check_path(self) -> None:
-        if not Path(self.path).is_file():
+        if not self._file.is_file():
             raise UserError(f"there is no file {self.path!r}; give the path of an .npz file with {ARRAYS}")
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         self._check_path()
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with np.load(self._file, allow_pickle=False) as file:
                 if isinstance(file, np.ndarray):
                     raise UserError(f"{self.path} holds a single array; save {ARRAYS} with numpy.savez")
                 return {name: file[name] for name in file.files}

@@ -82,7 +82,8 @@ def _pixels(photo: Photo) -> Image.Image:
     for folder in folders:
         path = Path(folder) / photo.file
         if path.is_file():
-            return Image.open(path).convert("RGB")
+            with Image.open(path) as file:
+                return file.convert("RGB")
     package = {"skimage": "scikit-image", "sklearn": "scikit-learn"}[photo.package]
     raise UserError(f"the photograph {photo.file} of {package} is missing; install it with: pip install {package}")
 
