@@ -180,6 +180,16 @@ def test_the_short_side_is_resized_and_the_centre_kept(tmp_path: Path) -> None:
     assert (centre[:, 3:-3] == (10, 200, 30)).all() and (centre[:, [0, -1]] > (5, 150, 15)).all()
 
 
+def test_a_large_jpeg_decoded_at_a_fraction_looks_the_same(tmp_path: Path) -> None:
+    photo = Image.fromarray(Photos(train=10, validation=10, test=10, size=96)().images[0].transpose(1, 2, 0)).resize(
+        (512, 600)
+    )
+    photo.save(tmp_path / "large.jpg", quality=95)
+    photo.save(tmp_path / "large.png")
+    jpeg, png = (np.asarray(decode(tmp_path / f"large.{end}", 32)).astype(float) for end in ("jpg", "png"))
+    assert np.abs(jpeg - png).mean() < 2
+
+
 def test_sixteen_bits_transparency_palettes_and_rotation(tmp_path: Path) -> None:
     ramp = (np.arange(1024, dtype=np.uint16) * 64).reshape(32, 32)
     Image.fromarray(ramp).save(tmp_path / "deep.png")
