@@ -56,4 +56,5 @@ class Noise:
     def normal(self, *shape: int) -> Tensor:
         """(B, *shape), float32, mean 0 and standard deviation 1 (inverse normal distribution of a uniform draw)."""
         u = self.uniform(*shape).clamp_(2.0**-25, 1 - 2.0**-24)
-        return torch.special.ndtri(u)
+        normal: Tensor = torch.special.ndtri(u)
+        return normal

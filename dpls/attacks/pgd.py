@@ -1,0 +1,66 @@
+"""Projected gradient descent."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from dpls.attacks.base import Attack, Goal, ascent_gradient
+from dpls.component import Fractional, show_fraction
+from dpls.randomness import Noise
+
+
+class PGD(Attack):
+    """L-infinity PGD: signed gradient steps, projected after each (Madry et al., 2018, https://arxiv.org/abs/1706.06083)."""
+
+    kind: Literal["pgd"] = "pgd"
+    steps: int = Field(10, ge=0, le=1000, description="gradient steps")
+    step: Fractional | None = Field(None, gt=0, le=1, description="length of a step; none: eps / 4")
+    start: Literal["uniform", "gaussian", "clean"] = Field(
+        "uniform",
+        description="uniform in the eps ball; Gaussian with deviation 0.001, as TRADES does; or the image itself",
+    )
+
+    @property
+    def name(self) -> str:
+        return f"pgd{self.steps}"
+
+    @property
+    def title(self) -> str:
+        return f"{super().title}, step {show_fraction(self.step_length)}"
+
+    @property
+    def step_length(self) -> float:
+        return self.radius / 4 if self.step is None else self.step
+
+    def first(self, x: Tensor, noise: Noise) -> Tensor:
+        """Where the attack starts."""
+        if self.start == "uniform":
+            return self.project(x + (noise.uniform(*x.shape[1:]) * 2 - 1) * self.radius, x)
+        if self.start == "gaussian":
+            return x + noise.normal(*x.shape[1:]) * 0.001
+        return x.clone()
+
+    def search(self, net: nn.Module, x: Tensor, goal: Goal, noise: Noise) -> Tensor:
+        x_adv = self.first(x, noise).contiguous(memory_format=_memory_format(x))
+        found, rows = x_adv.clone(), torch.arange(len(x), device=x.device)
+        for _ in range(self.steps):
+            gradient, logits = ascent_gradient(net, x_adv, goal, rows)
+            if goal.stops:
+                keep = ~goal.broken(x_adv, logits, rows)
+                if not keep.all():
+                    found[rows] = x_adv  # the broken ones stay as they are now
+                    rows, x, x_adv, gradient = rows[keep], x[keep], x_adv[keep], gradient[keep]
+                    if not len(rows):
+                        return found
+            x_adv = self.project(x_adv + self.step_length * gradient.sign(), x)
+        if len(rows) == len(found):
+            return x_adv
+        found[rows] = x_adv
+        return found
+
+
+def _memory_format(x: Tensor) -> torch.memory_format:
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if channels_last else torch.contiguous_format

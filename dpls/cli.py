@@ -1,0 +1,189 @@
+"""The command line. Each command imports what it needs, so that a worker locks its run before torch is loaded."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dpls.errors import UserError
+from dpls.runs import Run, find_run, list_runs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0; 2 where something is wrong before the start, 1 where a run fails; a sentence on stderr in both cases."""
+    args = _parser().parse_args(arguments)
+    try:
+        return int(args.command(args))
+    except UserError as error:
+        print(f"dpls: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dpls", description="Difficulty proportional label smoothing, per example."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: object, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.set_defaults(command=function)
+        sub.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
+        return sub
+
+    train = command("train", _train, "train a preset or a configuration file, evaluate it, print the run id last")
+    train.add_argument("config", metavar="PRESET-OR-FILE")
+    train.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="e.g. --set phases.1.factors.lambda_min=0.7"
+    )
+    train.add_argument("--label", default="", help="a name of your own for the run")
+    command("work", _work, "work on a run directory: start or resume it").add_argument("directory", type=Path)
+    evaluate = command("evaluate", _evaluate, "evaluate a checkpoint of a run on its test images")
+    evaluate.add_argument("run")
+    evaluate.add_argument("--attack", default="pgd20", help="pgd20, or any other number of steps (default: pgd20)")
+    evaluate.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. --set eps=4/255 --set step=2/255"
+    )
+    evaluate.add_argument("--checkpoint", default="best", help="best, last or an epoch (default: best)")
+    runs = command("runs", _runs, "list the runs, or report on one")
+    runs.add_argument("run", nargs="?")
+    runs.add_argument("--json", action="store_true")
+    export = command("export", _export, "write a run's per-example table")
+    export.add_argument("run")
+    export.add_argument("--to", type=Path, required=True, help="a .csv, .parquet or .npz file")
+    bench = command("bench", _bench, "measure against a plain float32 loop, side by side")
+    bench.add_argument("what", choices=["train", "attack"])
+    bench.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. --set net.depth=28 --set net.width=10"
+    )
+    bench.add_argument("--json", action="store_true")
+    command("doctor", _doctor, "say what this machine can do and what is missing")
+    return parser
+
+
+def _train(args: argparse.Namespace) -> int:
+    from dpls.config import make_config, override, read_settings
+    from dpls.submission import submit
+
+    config = make_config(override(read_settings(args.config), args.set))
+    run = submit(config, args.runs, args.label)
+    parent = run.config()["parent"]
+    if parent:
+        print(f"the first {parent['epoch']} epochs are those of run {parent['run']}", flush=True)
+    return _work_on(run)
+
+
+def _work(args: argparse.Namespace) -> int:
+    return _work_on(find_run(args.directory.parent, args.directory.name))
+
+
+def _work_on(run: Run) -> int:
+    from dpls import worker
+
+    worker.show_log()
+    with run.lock():  # refused before the start where another worker holds it
+        pass
+    try:
+        worker.work(run)
+    except worker.Stopped:
+        return 1
+    except UserError as error:
+        print(f"dpls: {error}", file=sys.stderr)
+        return 1
+    from dpls.report import report
+
+    print(report(run))
+    print(run.id)
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from dpls.evaluate_command import evaluate_run
+
+    run = find_run(args.runs, args.run)
+    print(evaluate_run(run, args.attack, args.set, args.checkpoint))
+    return 0
+
+
+def _runs(args: argparse.Namespace) -> int:
+    from dpls.report import report
+
+    if args.run:
+        run = find_run(args.runs, args.run)
+        print(json.dumps(_row(run), indent=1) if args.json else report(run))
+        return 0
+    rows = [_row(run) for run in list_runs(args.runs)]
+    if args.json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    if not rows:
+        print(f"no runs in {args.runs}; start one with: python -m dpls train demo")
+    for row in rows:
+        robust = next((e for e in row["evaluations"] if e["checkpoint"] == "best" and e["attack"] != "clean"), None)
+        clean = next((e for e in row["evaluations"] if e["checkpoint"] == "best" and e["attack"] == "clean"), None)
+        shown = [f"{e['accuracy']:.1%} [{e['low']:.1%}, {e['high']:.1%}]" if e else "-" for e in (clean, robust)]
+        print(
+            f"{row['id']}  {row['state']:<11} {row['epoch']:>4}/{row['epochs']:<4} clean {shown[0]:<22} robust {shown[1]:<22} {row['label']}"
+        )
+    return 0
+
+
+def _row(run: Run) -> dict[str, Any]:
+    status = run.status()
+    return {
+        "id": run.id,
+        "label": run.label(),
+        "state": run.state(),
+        "epoch": status["epoch"],
+        "epochs": status["epochs"],
+        "error": status["error"],
+        "parent": run.config()["parent"],
+        "evaluations": [run.evaluation(name) for name in run.evaluation_names()],
+    }
+
+
+def _export(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    table = find_run(args.runs, args.run).examples()
+    match args.to.suffix:
+        case ".csv":
+            table.to_csv(args.to, index=False)
+        case ".parquet":
+            table.to_parquet(args.to, index=False)
+        case ".npz":
+            np.savez_compressed(args.to, allow_pickle=False, **{str(n): _plain(c) for n, c in table.items()})
+        case suffix:
+            raise UserError(
+                f"cannot export to {suffix or 'a file without an ending'}; choose a .csv, .parquet or .npz file"
+            )
+    print(f"{len(table):,} examples written to {args.to}")
+    return 0
+
+
+def _plain(column: "pd.Series") -> "np.ndarray":
+    """As an array that numpy reads back without pickle: text as unicode, outcomes as 0, 1 and NaN."""
+    if column.dtype == "boolean":
+        return column.astype("float32").to_numpy()
+    return column.to_numpy(dtype="U") if column.dtype.kind not in "iuf" else column.to_numpy()
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from dpls.bench import bench
+
+    bench(args.what, args.set, args.json)
+    return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from dpls.doctor import doctor
+
+    return 0 if doctor(args.runs) else 1

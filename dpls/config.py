@@ -1,0 +1,290 @@
+"""RunConfig: everything that decides a run's numbers, and the chained hash that says which runs share a beginning."""
+
+import copy
+import hashlib
+import json
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+
+from dpls.attacks import PGD, AnyAttack, Attack, Eps
+from dpls.component import Component
+from dpls.config_errors import sentence
+from dpls.data import Data
+from dpls.data.split import Augmentation
+from dpls.device import DeviceName, Precision
+from dpls.difficulty import Difficulty
+from dpls.errors import UserError
+from dpls.models import Net, SmallCNN
+from dpls.objectives import PGDAT, AnyObjective
+from dpls.subsets import Subset
+from dpls.targets import Factors, Hard
+
+ENGINE = 1
+"""Raised whenever the same configuration starts to give other numbers; part of every hash."""
+
+Epoch = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class Optimiser(Component):
+    """Stochastic gradient descent with momentum."""
+
+    lr: float = Field(0.1, gt=0, le=100, description="learning rate before any decay")
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(5e-4, ge=0, le=1, description="applied to all parameters")
+    batch_size: int = Field(
+        128, ge=2, le=65_536, description="images a step at most; an epoch is cut into equal batches"
+    )
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> "Optimiser":
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
+
+
+class Schedule(Component):
+    """Learning rate over global epochs: linear warm-up, then either steps down or a straight line to 0 at the last epoch."""
+
+    decays: tuple[Epoch, ...] = Field((), description="epochs after which the learning rate is multiplied by factor")
+    factor: float = Field(0.1, gt=0, le=1)
+    warmup: float = Field(0, ge=0, description="epochs of linear rise from 0")
+    anneal: bool = Field(False, description="after the warm-up fall linearly to 0 at the last epoch")
+
+    def scale(self, epoch: float, epochs: int) -> float:
+        """Multiple of lr after ``epoch`` epochs (fractional within one); epoch 0 is the start of training."""
+        steps = self.factor ** sum(epoch >= decay for decay in self.decays)
+        rise = min(1.0, epoch / self.warmup) if self.warmup else 1.0
+        fall = min(1.0, (epochs - epoch) / (epochs - self.warmup)) if self.anneal else 1.0
+        return float(steps * min(rise, fall))
+
+
+class Phase(Component):
+    """Epochs with the same objective, factors and examples. A phase starts where the one before it ends."""
+
+    until: Epoch = Field(description="last epoch of the phase, counted from the start of training")
+    factors: Factors = Field(Hard(), description="label smoothing; computed once, when the phase starts")
+    subset: Subset | None = Field(None, description="which training examples take part; none: all")
+    objective: AnyObjective | None = Field(None, description="none: the run's objective")
+
+
+class Selection(Component):
+    """How the best checkpoint is chosen: accuracy on the validation split, at fixed noise. Test data cannot reach it."""
+
+    attack: AnyAttack | None = Field(
+        PGD(steps=10), description="robust accuracy under this attack; none: clean accuracy"
+    )
+    every: int = Field(1, ge=1, description="epochs between two measurements", json_schema_extra={"unit": "epochs"})
+
+    @property
+    def column(self) -> str:
+        """The column of metrics.jsonl that decides."""
+        return "validation_robust" if self.attack else "validation_clean"
+
+    @property
+    def chosen_by(self) -> str:
+        """In words, for every number that depends on the choice."""
+        return f"validation accuracy, {self.attack.title if self.attack else 'clean'}"
+
+
+class RunConfig(Component):
+    """A run. Data, net, objective, factors and eps combine freely."""
+
+    data: Data = Data()
+    augmentation: Augmentation = Augmentation()
+    net: Net = SmallCNN()
+    optimiser: Optimiser = Optimiser()
+    schedule: Schedule = Schedule()
+    eps: Eps = Field(8 / 255, description="radius of every attack that does not set its own")
+    objective: AnyObjective = PGDAT()
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    difficulty: Difficulty = Difficulty()
+    observing: Literal["sweep", "presentation"] = Field(
+        "sweep",
+        description="when clean signals are recorded: in a sweep over un-augmented images after each epoch, or at each"
+        " presentation on the augmented image, as the article has it",
+    )
+    selection: Selection = Selection()
+    evaluations: tuple[AnyAttack, ...] = Field((PGD(steps=20),), description="attacks on the test split after training")
+    seed: int = Field(0, ge=0, lt=2**31, description="initialisation, order, augmentation and attack noise")
+    precision: Precision = Field("auto", description="bfloat16 where the hardware multiplies it natively, else float32")
+    device: DeviceName = "auto"
+
+    @model_validator(mode="after")
+    def _coherent(self) -> "RunConfig":
+        ends = [phase.until for phase in self.phases]
+        if ends != sorted(set(ends)):
+            raise ValueError(f"phases must end at rising epochs, got {ends}")
+        if self.phases[0].factors.needs_difficulty:
+            raise ValueError(
+                "the first phase cannot use difficulty, nothing is recorded yet; put a phase with hard labels before it"
+            )
+        if self.schedule.decays != tuple(sorted(set(self.schedule.decays))):
+            raise ValueError(f"schedule.decays must rise, got {list(self.schedule.decays)}")
+        if self.schedule.warmup >= self.epochs:
+            raise ValueError(
+                f"schedule.warmup = {self.schedule.warmup:g} must be shorter than the {self.epochs} epochs"
+            )
+        return self
+
+    @property
+    def epochs(self) -> int:
+        return self.phases[-1].until
+
+    @property
+    def borders(self) -> tuple[int, ...]:
+        """Epochs after which the full state is kept: ends of phases, and decays."""
+        return tuple(
+            sorted({phase.until for phase in self.phases} | {d for d in self.schedule.decays if d < self.epochs})
+        )
+
+    @property
+    def counted_epochs(self) -> int:
+        """T, the epochs whose record is called difficulty: those before the last phase, or all where there is one phase."""
+        return self.phases[-2].until if len(self.phases) > 1 else self.epochs
+
+    def phase_at(self, epoch: int) -> tuple[Phase, int]:
+        """The phase of a (1-based) epoch, and the epoch after which it started."""
+        start = 0
+        for phase in self.phases:
+            if epoch <= phase.until:
+                return phase, start
+            start = phase.until
+        raise AssertionError(f"epoch {epoch} of {self.epochs}")
+
+    def resolved(self) -> "RunConfig":
+        """The same run with every attack's eps and every phase's objective filled in."""
+        phases = tuple(p.model_copy(update={"objective": p.objective or self.objective}) for p in self.phases)
+        return _fill_eps(self.model_copy(update={"phases": phases}), self.eps)
+
+    def hash_at(self, epoch: int, fingerprint: str) -> str:
+        """Hash of everything that decides the state after ``epoch``: runs with the same hash may share that state."""
+        return _chain(self.resolved(), epoch, fingerprint)
+
+
+C = TypeVar("C", bound=Component)
+
+
+def _fill_eps(component: C, eps: float) -> C:
+    def fill(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(fill(v) for v in value)
+        return _fill_eps(value, eps) if isinstance(value, Component) else value
+
+    update = {name: fill(getattr(component, name)) for name in type(component).model_fields}
+    if isinstance(component, Attack) and component.eps is None:
+        update["eps"] = eps
+    return component.model_copy(update=update)
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _chain(config: RunConfig, epoch: int, fingerprint: str) -> str:
+    """h_0 over the shared part, then h_k over h_(k-1) and phase k, its learning rates included.
+
+    Neighbouring phases that say the same are one, so that a baseline and a branch of it agree on their common beginning.
+    """
+    shared = config.model_dump(
+        mode="json", include={"augmentation", "net", "optimiser", "seed", "precision", "observing", "selection"}
+    )
+    chain = _digest(ENGINE, fingerprint, shared)
+    merged: list[tuple[dict[str, Any], list[list[float]]]] = []
+    for number in range(1, epoch + 1):
+        phase, start = config.phase_at(number)
+        content = phase.model_dump(mode="json", exclude={"until"})
+        if phase.factors.needs_difficulty or (phase.subset and phase.subset.scores == "self"):
+            content |= {"difficulty": config.difficulty.model_dump(mode="json"), "start": start}
+        if not merged or merged[-1][0] != content:
+            merged.append((content, []))
+        merged[-1][1].append([config.schedule.scale(number - 1 + part, config.epochs) for part in (0, 0.5)])
+    for content, rates in merged:
+        chain = _digest(chain, content, rates)
+    return chain
+
+
+def preset_names() -> list[str]:
+    """Names of the configurations that come with the package."""
+    files = resources.files("dpls.presets").iterdir()
+    return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
+
+
+def read_settings(preset_or_file: str) -> dict[str, Any]:
+    """The settings of a preset by name, or of a .toml or .json file by path, unchecked."""
+    if preset_or_file in preset_names():
+        return tomllib.loads((resources.files("dpls.presets") / f"{preset_or_file}.toml").read_text())
+    path = Path(preset_or_file)
+    if path.suffix not in (".toml", ".json"):
+        raise UserError(
+            f"unknown preset {preset_or_file!r}; choose from {', '.join(preset_names())}, or give a .toml or .json file"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+        settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except FileNotFoundError:
+        raise UserError(
+            f"there is no file {preset_or_file!r}; give a preset ({', '.join(preset_names())}) or a file that exists"
+        ) from None
+    except (ValueError, OSError) as error:
+        raise UserError(f"{preset_or_file} cannot be read as {path.suffix[1:].upper()}: {error}") from None
+    if not isinstance(settings, dict):
+        raise UserError(f"{preset_or_file} must hold a table of settings, got a {type(settings).__name__}")
+    run_config: dict[str, Any] = settings.get("config", settings)  # a run's own config.json is as good as a file
+    return run_config
+
+
+def override(settings: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """Applies 'path=value' settings, e.g. 'phases.1.factors.lambda_min=0.7'. Setting ``x.kind`` replaces component x."""
+    settings = copy.deepcopy(settings)
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path:
+            raise UserError(f"--set {assignment!r} is not of the form path=value, for example --set optimiser.lr=0.05")
+        *parents, name = path.strip().split(".")
+        node: Any = settings
+        for parent in parents:
+            node = _step_into(node, parent, path)
+        if isinstance(node, list):
+            node[_position(node, name, path)] = _value(text)
+        elif name == "kind" and node.get("kind") != _value(text):
+            node.clear()
+            node["kind"] = _value(text)
+        else:
+            node[name] = _value(text)
+    return settings
+
+
+def _step_into(node: Any, name: str, path: str) -> Any:
+    child = node[_position(node, name, path)] if isinstance(node, list) else node.setdefault(name, {})
+    if not isinstance(child, dict | list):
+        raise UserError(f"--set {path}: {name!r} is a value, {child!r}, and has no settings inside it")
+    return child
+
+
+def _position(node: list[Any], name: str, path: str) -> int:
+    if not name.isdigit() or int(name) >= len(node):
+        raise UserError(
+            f"--set {path}: {name!r} is not one of the {len(node)} entries; count from 0 to {len(node) - 1}"
+        )
+    return int(name)
+
+
+def _value(text: str) -> Any:
+    """JSON where it parses, else the text itself: 0.5, true, null, [100, 105], 8/255, cpu."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.strip()
+
+
+def make_config(settings: dict[str, Any]) -> RunConfig:
+    """Checked settings; a UserError in one sentence where they are wrong."""
+    try:
+        return RunConfig.model_validate(settings)
+    except ValidationError as error:
+        raise UserError(sentence(error, RunConfig)) from None

@@ -1,0 +1,47 @@
+"""Where to compute, and how precisely."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from dpls.errors import UserError
+
+DeviceName = Annotated[
+    str, Field(pattern=r"^(auto|cpu|cuda|cuda:\d+)$", description="auto (CUDA if there is one), cpu, cuda or cuda:N")
+]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device that 'auto', 'cpu', 'cuda' or 'cuda:N' means on this machine."""
+    count = torch.cuda.device_count()
+    if name == "auto":
+        return torch.device("cuda:0" if count else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= count:
+        choices = ", ".join(["cpu", *(f"cuda:{i}" for i in range(count))])
+        raise UserError(f"device {name!r} is not on this machine; choose from {choices}")
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 natively: CUDA 8.0 and later, CPUs with AMX or AVX512-BF16."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return bool(torch.cpu._is_avx512_bf16_supported())  # every CPU with AMX has AVX512-BF16 too
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """The type in which training multiplies and attacks propose; float32 judges in any case."""
+    if precision == "auto":
+        return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def make_deterministic() -> None:
+    """Same numbers from the same seed on the same machine; called once by a worker, before it computes."""
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False

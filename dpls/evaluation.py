@@ -1,0 +1,135 @@
+"""Accuracy, per example first: which examples of a split a net gets right, clean or attacked, and with what interval.
+
+Fail-closed: an example counts as correct only if float32 says so on the clean image, and on every image of the attack's
+path that looked broken, and on the image the attack returned.
+"""
+
+import math
+import time
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from dpls.attacks import AnyAttack, Misclassification
+from dpls.component import show_fraction
+from dpls.data import PARTS, TEST, Dataset
+from dpls.data.split import Split
+from dpls.models import frozen_eval
+from dpls.randomness import Noise, mix
+from dpls.runs import Run, write_json, write_whole
+
+
+class Accuracy(NamedTuple):
+    """A share of n examples with its Wilson interval; fractions."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.1%} [{self.low:.1%}, {self.high:.1%}] (n = {self.n:,})"
+
+
+def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson score interval for a share, 95 % unless z says otherwise. Wilson, 1927, JASA 22."""
+    if n == 0:
+        return 0.0, 1.0
+    p = successes / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def accuracy(correct: Tensor) -> Accuracy:
+    """The mean of bool (N,) with its interval."""
+    right, n = int(correct.sum()), len(correct)
+    return Accuracy(right / n if n else math.nan, *wilson(right, n), n)
+
+
+def correct(
+    net: nn.Module,
+    split: Split,
+    attack: AnyAttack | None = None,
+    *,
+    seed: int = 0,
+    batch_size: int = 500,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """bool (N,): which examples float32 gets right, on the clean image and, with an attack, on every attacked one.
+
+    ``dtype`` is the precision in which the attack proposes. The net is left exactly as found.
+    """
+    judge, proposer = frozen_eval(net), frozen_eval(net, dtype)
+    outcome = torch.zeros(len(split), dtype=torch.bool, device=split.device)
+    for batch in split.batches(batch_size):
+        with torch.no_grad():
+            right = judge(batch.x).argmax(1) == batch.y
+        if attack is not None and right.any():
+            rows = right.nonzero().squeeze(1)
+            x, y = batch.x[rows], batch.y[rows]
+            noise = Noise(mix(seed, attack.name), split.ids.to(split.device)[batch.rows[rows]])
+            x_adv = attack(proposer, x, Misclassification(y, judge), noise)
+            with torch.no_grad():
+                right[rows] = judge(x_adv).argmax(1) == y
+        outcome[batch.rows] = right
+    return outcome
+
+
+def evaluation_name(attack: AnyAttack | None, checkpoint: str) -> str:
+    """clean_best, pgd20_8-255_best."""
+    if attack is None:
+        return f"clean_{checkpoint}"
+    return f"{attack.name}_{show_fraction(attack.radius).replace('/', '-')}_{checkpoint}"
+
+
+def evaluate(
+    run: Run,
+    net: nn.Module,
+    dataset: Dataset,
+    attack: AnyAttack | None,
+    checkpoint: dict[str, Any],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    part: int = TEST,
+) -> Accuracy:
+    """Evaluates a checkpoint ({name, epoch, chosen_by}) and writes the result and every example's outcome into the run."""
+    split = Split.of(dataset, part, device)
+    began = time.perf_counter()
+    outcome = correct(net, split, attack, dtype=dtype)
+    result = accuracy(outcome)
+    name = evaluation_name(attack, checkpoint["name"])
+    table = pd.DataFrame({"id": split.ids.cpu().numpy(), "correct": outcome.cpu().numpy()})
+    write_whole(run.evaluations / f"{name}.parquet", table.to_parquet(index=False))
+    write_json(
+        run.evaluations / f"{name}.json",
+        {
+            "attack": attack.title if attack else "clean",
+            "settings": attack.model_dump(mode="json") | {"step": attack.step_length} if attack else {},
+            "split": PARTS[part],
+            "n": result.n,
+            "accuracy": result.value,
+            "low": result.low,
+            "high": result.high,
+            "checkpoint": checkpoint["name"],
+            "epoch": checkpoint["epoch"],
+            "chosen_by": checkpoint["chosen_by"],
+            "proposed_in": str(dtype).removeprefix("torch."),
+            "judged_in": "float32",
+            "warnings": _warnings(result, attack),
+            "seconds": round(time.perf_counter() - began, 2),
+        },
+    )
+    return result
+
+
+def _warnings(result: Accuracy, attack: AnyAttack | None) -> list[str]:
+    found = []
+    if result.high - result.low > 0.1:
+        found.append(f"the interval is {result.high - result.low:.1%} wide: {result.n:,} examples tell little")
+    if attack is not None and attack.steps < 20:
+        found.append(f"{attack.steps} steps are few for a reported robust accuracy; use 20 or more")
+    return found

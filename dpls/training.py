@@ -1,0 +1,195 @@
+"""The main path: ``train`` is Algorithm 1 of DPLS (Lee, Lee, Bae and Yoon, JMLR 26, 2025), read it first.
+
+Everything goes in through the configuration and the data set, everything comes out through the run directory.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dpls.checkpoints import forget_states, resume, save_state, save_weights
+from dpls.config import Phase, RunConfig
+from dpls.data import TEST, TRAIN, VALIDATION, Dataset
+from dpls.data.split import Split, epoch_order
+from dpls.device import resolve_device, resolve_precision
+from dpls.dynamics import Epoch, observe
+from dpls.errors import UserError
+from dpls.evaluation import correct
+from dpls.examples import difficulty_of, leave_out_of
+from dpls.models import frozen_eval
+from dpls.randomness import Noise, generator, mix
+from dpls.runs import Run
+from dpls.targets import soft_labels
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a training run is made of, built from its configuration."""
+
+    config: RunConfig
+    splits: tuple[Split, Split, Split]
+    classes: int
+    net: nn.Module
+    optimiser: torch.optim.SGD
+    device: torch.device
+    dtype: torch.dtype
+
+
+class Progress(Protocol):
+    """Who watches a run."""
+
+    def images(self, count: int) -> None:
+        """So many training images more are done."""
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """An epoch has been committed."""
+
+
+def train(config: RunConfig, run: Run, dataset: Dataset, progress: Progress) -> None:
+    """Trains until the last epoch, from wherever the run stands."""
+    parts = build(config, dataset)
+    done, best = resume(config, run, len(dataset.labels), parts.net, parts.optimiser)
+    progress.images(done * len(parts.splits[TRAIN]))
+    for epoch in range(done + 1, config.epochs + 1):
+        phase, start = config.phase_at(epoch)
+        factors, keep = targets(parts, run, phase, start)
+        began = time.perf_counter()
+        record = Epoch(len(dataset.labels), parts.device)
+        loss = train_epoch(parts, epoch, phase, factors, keep, record, progress)
+        sweep(parts, record)
+        row = {"epoch": epoch, "lr": learning_rate(config, epoch - 1), "loss": loss, **summary(parts, record, epoch)}
+        seconds = time.perf_counter() - began
+        row |= {"seconds": round(seconds, 3), "images_per_second": round(int(keep.sum()) / seconds, 1)}
+
+        for name, values in record.numpy().items():
+            run.dynamics(config.epochs, "r+")[name][epoch - 1] = values
+        if (score := row[config.selection.column]) is not None and score > best:
+            best = score
+            save_weights(parts.net, run.checkpoints / "best.safetensors", epoch)
+        save_state(run, epoch, parts.net, parts.optimiser)
+        run.commit(row)
+        run.write_status(epoch=epoch)
+        progress.epoch(row)
+        forget_states(run, {epoch, *config.borders})
+
+
+def targets(parts: Parts, run: Run, phase: Phase, start: int) -> tuple[Tensor, Tensor]:
+    """Factors (N,) and which training examples take part, bool (N,): from the record up to the phase's start, frozen there."""
+    ids = parts.splits[TRAIN].ids.cpu().numpy()
+    difficulty, keep = np.full(len(ids), np.nan), np.ones(len(ids), dtype=bool)
+    if phase.factors.needs_difficulty:
+        difficulty = difficulty_of(parts.config, run, ids, start)[ids]
+    if phase.subset is not None:
+        keep = leave_out_of(parts.config, run, phase.subset, ids, start)
+    factors = phase.factors(difficulty, parts.classes)
+    return torch.from_numpy(factors).float().to(parts.device), torch.from_numpy(keep)
+
+
+def train_epoch(
+    parts: Parts, epoch: int, phase: Phase, factors: Tensor, keep: Tensor, record: Epoch, progress: Progress
+) -> float:
+    """One pass over the examples kept; returns the mean loss. Fills the record with what training sees anyway."""
+    config, split, net = parts.config, parts.splits[TRAIN], parts.net
+    objective = phase.objective or config.objective
+    order = epoch_order(len(split), keep, config.seed, epoch)
+    augmentation = config.augmentation.draw(len(split), config.seed, epoch)
+    steps = math.ceil(len(order) / config.optimiser.batch_size)
+    total = torch.zeros((), device=parts.device)
+    net.train()
+    for step, rows in enumerate(order.tensor_split(steps)):  # equal batches: no tiny last one
+        set_learning_rate(parts.optimiser, learning_rate(config, epoch - 1 + step / steps))
+        batch = split.batch(rows)
+        batch = batch._replace(x=config.augmentation(batch.x, augmentation[rows]))
+        ids = split.ids.to(parts.device)[batch.rows]
+        if config.observing == "presentation":
+            with torch.no_grad():
+                record.put(ids, frozen_eval(net, parts.dtype)(batch.x), batch.y)
+
+        labels = soft_labels(batch.y, factors[batch.rows], parts.classes)
+        noise = Noise(mix(config.seed, epoch, "attack"), ids)
+        with torch.autocast(parts.device.type, torch.bfloat16, enabled=parts.dtype == torch.bfloat16):
+            loss = objective(net, batch, labels, noise, parts.dtype)
+        parts.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss.values.mean())
+        parts.optimiser.step()
+
+        if loss.logits_adv is not None:
+            record.put(ids, loss.logits_adv, batch.y, "_adv")
+        total += loss.values.detach().sum()
+        progress.images(len(rows))
+    mean = float(total) / len(order)
+    if not math.isfinite(mean):
+        raise UserError(
+            f"the loss became {mean} in epoch {epoch}; lower optimiser.lr (now {config.optimiser.lr:g}) or set precision=float32"
+        )
+    return mean
+
+
+def sweep(parts: Parts, record: Epoch) -> None:
+    """Clean signals of every example that training has not observed in this epoch; sees un-augmented images."""
+    for part, split in enumerate(parts.splits):
+        if part == TRAIN and parts.config.observing == "presentation":
+            missing = (record.rows["correct"][split.ids.to(parts.device)] == 255).nonzero().squeeze(1)
+            rows = missing.to(split.images.device)
+            split = Split(split.images[rows], split.labels[rows], split.ids[rows], split.device)
+        if len(split):
+            for name, values in observe(parts.net, split, dtype=parts.dtype).items():
+                record.rows[name][split.ids.to(parts.device)] = values
+
+
+def summary(parts: Parts, record: Epoch, epoch: int) -> dict[str, float | None]:
+    """Accuracies of an epoch, fractions. Test examples are recorded, but nothing here looks at them."""
+    config, validation = parts.config, parts.splits[VALIDATION]
+
+    def share(signal: str, part: int) -> float | None:
+        outcome = record.rows[signal][parts.splits[part].ids.to(parts.device)]
+        seen = outcome != 255
+        return float((outcome == 1).sum() / seen.sum()) if seen.any() else None
+
+    robust = None
+    due = epoch % config.selection.every == 0 or epoch == config.epochs
+    if config.selection.attack is not None and due:
+        right = correct(parts.net, validation, config.selection.attack, seed=config.seed, dtype=parts.dtype)
+        robust = float(right.float().mean())
+    return {
+        "train_clean": share("correct", TRAIN),
+        "train_robust": share("correct_adv", TRAIN),
+        "validation_clean": share("correct", VALIDATION),
+        "validation_robust": robust,
+    }
+
+
+def build(config: RunConfig, dataset: Dataset) -> Parts:
+    """Data on the device, the net with its seed's weights, the optimiser."""
+    device = resolve_device(config.device)
+    splits = (Split.of(dataset, TRAIN, device), Split.of(dataset, VALIDATION, device), Split.of(dataset, TEST, device))
+    channels, classes = dataset.images.shape[1], len(dataset.classes)
+    net = config.net(channels, classes, generator(config.seed, "initialisation"), pixel_statistics(splits[TRAIN]))
+    net = net.to(device).to(memory_format=torch.channels_last)
+    o = config.optimiser
+    optimiser = torch.optim.SGD(net.parameters(), o.lr, o.momentum, weight_decay=o.weight_decay, nesterov=o.nesterov)
+    return Parts(config, splits, classes, net, optimiser, device, resolve_precision(config.precision, device))
+
+
+def pixel_statistics(split: Split) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of the pixels by channel, images in [0, 1]."""
+    counts = [torch.bincount(channel.flatten(), minlength=256).double().cpu() for channel in split.images.unbind(1)]
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    means = [float((c * levels).sum() / c.sum()) for c in counts]
+    variances = [float((c * (levels - m) ** 2).sum() / c.sum()) for c, m in zip(counts, means, strict=True)]
+    return means, [max(v, 1e-6) ** 0.5 for v in variances]
+
+
+def learning_rate(config: RunConfig, epoch: float) -> float:
+    """After ``epoch`` epochs, fractional within one."""
+    return config.optimiser.lr * config.schedule.scale(epoch, config.epochs)
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = lr

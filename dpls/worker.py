@@ -1,0 +1,203 @@
+"""What works on a run: ``work(run)`` takes the lock, trains, evaluates, writes the per-example table, and says how it ended.
+
+Every launcher starts this, as ``python -m dpls work DIR``; a second call resumes. The lock is taken before anything heavy
+is imported.
+"""
+
+import logging
+import signal
+import sys
+import time
+from itertools import pairwise
+from types import FrameType
+from typing import Any
+
+from dpls.errors import UserError
+from dpls.runs import Run, data_root, now, write_json
+
+log = logging.getLogger("dpls")
+
+
+class Stopped(BaseException):
+    """The run was told to stop; what is committed stays, and the run can be resumed."""
+
+
+def work(run: Run) -> None:
+    """Brings a run to its end. Raises UserError with the reason where it fails, Stopped where it was told to stop."""
+    run.config()
+    with run.lock():
+        handler = logging.FileHandler(run.log_file)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        log.addHandler(handler)
+        before = signal.signal(signal.SIGTERM, _stop)
+        try:
+            run.write_status(state="running", started=now(), finished=None, error=None)
+            _work(run)
+            run.write_status(state="done", finished=now())
+        except (Stopped, KeyboardInterrupt):
+            run.write_status(state="cancelled", finished=now())
+            log.info("stopped; resume with: python -m dpls work %s", run.path)
+            raise Stopped from None
+        except Exception as error:
+            reason = explain(error)
+            log.debug("", exc_info=True)
+            run.write_status(state="failed", finished=now(), error=reason)
+            raise UserError(reason) from error
+        finally:
+            signal.signal(signal.SIGTERM, before)
+            log.removeHandler(handler)
+            handler.close()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise Stopped
+
+
+def explain(error: BaseException) -> str:
+    """One sentence with the cause of a failed run."""
+    text = str(error).strip().split("\n")[0]
+    if isinstance(error, UserError):
+        return text
+    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text:
+        return f"out of memory ({text[:120]}); choose a smaller optimiser.batch_size or net, or another device"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot write or read {error.filename or 'a file of the run'} ({error.strerror}); make room or mend its rights, then resume"
+    return f"{type(error).__name__}: {text}; the log has the details"
+
+
+def _work(run: Run) -> None:
+    from dpls.config import make_config
+    from dpls.data.cache import open_hashes
+    from dpls.device import make_deterministic, resolve_device, resolve_precision
+    from dpls.examples import write_examples
+    from dpls.training import train
+
+    make_deterministic()
+    stored = run.config()
+    config = make_config(stored["config"]).resolved()
+    device = resolve_device(config.device)
+    dtype = resolve_precision(config.precision, device)
+    root = data_root(run.path.parent)
+    dataset, fingerprint = config.data(root)
+    if fingerprint != stored["fingerprint"]:
+        raise UserError(
+            f"the images are no longer those the run was made for (fingerprint {fingerprint}, expected {stored['fingerprint']});"
+            " bring them back, or train a new run"
+        )
+    run.write_status(device=str(device))
+    _write_manifest(run, device, dtype)
+    progress = Console(run, config.epochs, len(dataset.ids(0)))
+    with progress:
+        train(config, run, dataset, progress)
+    _evaluate_all(run, config, dataset, device, dtype)
+    write_examples(config, run, dataset, open_hashes(root, fingerprint))
+    _write_manifest(run, device, dtype)
+
+
+def _evaluate_all(run: Run, config: Any, dataset: Any, device: Any, dtype: Any) -> None:
+    """Best and last checkpoint, clean and under each configured attack; what stands there already is left alone."""
+    from dpls.checkpoints import find_checkpoint, load_weights
+    from dpls.evaluation import evaluate, evaluation_name
+    from dpls.training import build
+
+    net = build(config, dataset).net
+    for name in ("best", "last"):
+        path, epoch = find_checkpoint(run, name)
+        load_weights(net, path)
+        checkpoint = {
+            "name": name,
+            "epoch": epoch,
+            "chosen_by": config.selection.chosen_by if name == "best" else "last epoch",
+        }
+        for attack in (None, *config.evaluations):
+            evaluation = evaluation_name(attack, name)
+            if evaluation not in run.evaluation_names():
+                result = evaluate(run, net, dataset, attack, checkpoint, device=device, dtype=dtype)
+                log.info(
+                    "%s of the %s checkpoint (epoch %d): %s",
+                    attack.title if attack else "clean accuracy",
+                    name,
+                    epoch,
+                    result,
+                )
+
+
+def _write_manifest(run: Run, device: Any, dtype: Any) -> None:
+    from dpls.doctor import hardware, versions
+
+    rows = run.metrics()
+    config = run.config()
+    starts = [0, *(phase["until"] for phase in config["config"]["phases"])]
+    phases = []
+    for start, end in pairwise(starts):
+        done = rows[start:end]
+        seconds = sum(row["seconds"] for row in done)
+        rates = [row["images_per_second"] for row in done]
+        phases.append(
+            {
+                "until": end,
+                "seconds": round(seconds, 2),
+                "images_per_second": round(sum(rates) / len(rates), 1) if rates else None,
+            }
+        )
+    write_json(
+        run.manifest_file,
+        {
+            **versions(),
+            **hardware(),
+            "device": str(device),
+            "precision": str(dtype).removeprefix("torch."),
+            "fingerprint": config["fingerprint"],
+            "phases": phases,
+        },
+    )
+
+
+class Console:
+    """Progress on a terminal: a bar with the time left, and a line an epoch, which goes to the log, too."""
+
+    def __init__(self, run: Run, epochs: int, images: int) -> None:
+        from tqdm import tqdm
+
+        self._epochs = epochs
+        self._bar = tqdm(
+            total=epochs * images, unit=" images", unit_scale=True, disable=None, leave=False, dynamic_ncols=True
+        )
+        self._began = time.perf_counter()
+        self._skipped: int | None = None
+        log.info("run %s: %d epochs of %d images", run.id, epochs, images)
+
+    def __enter__(self) -> "Console":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def images(self, count: int) -> None:
+        if self._skipped is None:  # the first call tells what was done before
+            self._skipped = count
+            self._bar.initial = self._bar.n = count
+        else:
+            self._bar.update(count)
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        def percent(name: str) -> str:
+            return "    -" if row[name] is None else f"{row[name]:5.1%}"
+
+        left = (self._epochs - row["epoch"]) * row["seconds"]
+        self._bar.clear()
+        log.info(
+            "epoch %*d/%d  lr %.4f  loss %.3f  train %s robust %s  validation %s robust %s  %4.0f images/s  %d:%02d left",
+            len(str(self._epochs)), row["epoch"], self._epochs, row["lr"], row["loss"], percent("train_clean"), percent("train_robust"),
+            percent("validation_clean"), percent("validation_robust"), row["images_per_second"], left // 60, left % 60,
+        )  # fmt: skip
+        self._bar.refresh()
+
+
+def show_log() -> None:
+    """Sends the log to the terminal as well."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setLevel(logging.INFO)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.setLevel(logging.DEBUG)
+    log.addHandler(handler)
