@@ -179,7 +179,7 @@ def _plain(column: "pd.Series") -> "np.ndarray":
 def _bench(args: argparse.Namespace) -> int:
     from dpls.bench import bench
 
-    bench(args.what, args.set, args.json)
+    bench(args.what, args.set, args.json, args.runs)
     return 0
 
 

@@ -15,7 +15,7 @@ from dpls.component import Component
 from dpls.errors import UserError
 
 Array = NDArray[np.floating]
-Dynamics = Mapping[str, NDArray]
+Dynamics = Mapping[str, np.ndarray]
 """Signal name -> (T, N): the first T epochs of the record, clean or adversarial, without suffix."""
 
 
@@ -34,7 +34,8 @@ def _mean(values: Array, seen: NDArray[np.bool_]) -> Array:
 
 def visits(d: Dynamics) -> Array:
     """Epochs in which the example was seen. (N,), in [0, T]."""
-    return _seen(d).sum(0).astype(np.float64)
+    count: Array = _seen(d).sum(0).astype(np.float64)
+    return count
 
 
 def zero_one(d: Dynamics) -> Array:

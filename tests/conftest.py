@@ -1,0 +1,142 @@
+"""What test files share: devices, a tiny data set, a small trained net, a layer that notes what passes through it."""
+
+import copy
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dpls.component import Component
+from dpls.data import TEST, TRAIN, VALIDATION, Dataset
+from dpls.data.split import Split
+from dpls.models import Architecture, Normalise, SmallCNN
+from dpls.randomness import generator
+
+DEVICES = ["cpu", *(["cuda:0"] if torch.cuda.is_available() else [])]
+SMALL: dict[str, dict[str, Any]] = {"wide_resnet": {"depth": 10, "width": 1}, "small_cnn": {"width": 4}}
+"""Settings that make a network small, by kind; a network that is not listed is tested as it is."""
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Every device of this machine."""
+    return torch.device(request.param)
+
+
+def members(family: Any) -> tuple[type, ...]:
+    """The classes of a family: of ``Annotated[A | B, ...]``, of ``A | B``, or of A alone."""
+    if get_origin(family) is Annotated:
+        family = get_args(family)[0]
+    return get_args(family) or (family,)
+
+
+def declared(base: type[Component]) -> set[type]:
+    """Every subclass of ``base`` inside dpls that has a ``kind``, however deep."""
+    found: list[type[Component]] = []
+    todo = [base]
+    while todo:
+        todo += (below := todo.pop().__subclasses__())
+        found += below
+    return {c for c in found if "kind" in c.model_fields and c.__module__.startswith("dpls.")}
+
+
+def small(architecture: type[Architecture]) -> Architecture:
+    """A network's settings, as small as they go."""
+    return architecture(**SMALL.get(architecture.model_fields["kind"].default, {}))
+
+
+def double(net: nn.Module) -> nn.Module:
+    """A copy that computes in float64 throughout."""
+    net = copy.deepcopy(net).double()
+    for module in net.modules():
+        if isinstance(module, Normalise):
+            module.dtype = torch.float64
+    return net
+
+
+def lively(net: nn.Module, seed: int = 0) -> nn.Module:
+    """Batch norms as after training: statistics and weights that differ from 0 and 1, some weights negative."""
+    g = generator(seed, "batch norm")
+    with torch.no_grad():
+        for bn in net.modules():
+            if isinstance(bn, nn.BatchNorm2d):
+                bn.running_mean.copy_(torch.randn(bn.num_features, generator=g) * 0.3)
+                bn.running_var.copy_(torch.rand(bn.num_features, generator=g) * 1.5 + 0.5)
+                bn.weight.copy_(torch.rand(bn.num_features, generator=g) * 1.4 - 0.2)
+                bn.bias.copy_(torch.randn(bn.num_features, generator=g) * 0.3)
+    return net
+
+
+class Pass(NamedTuple):
+    """One forward pass through a Probe."""
+
+    training: bool
+    x: Tensor
+
+
+class _Shared(list[Pass]):
+    """A list that copies of its owner share."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Shared":
+        return self
+
+
+class Probe(nn.Module):
+    """The identity; notes mode and input of every forward pass, through copies of itself as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes = _Shared()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes.append(Pass(self.training, x.detach().clone()))
+        return x
+
+
+def probed(net: nn.Module) -> tuple[nn.Sequential, list[Pass]]:
+    """The net behind a Probe, and the list the probe writes to."""
+    probe = Probe()
+    return nn.Sequential(probe, net), probe.passes
+
+
+def make_tiny(count: int = 60, classes: int = 3, size: int = 8, channels: int = 1, seed: int = 0) -> Dataset:
+    """Gratings of different frequencies under noise: 60 % train, 20 % validation, 20 % test, classes balanced in each."""
+    assert classes <= 9
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    part = np.array([TRAIN, TRAIN, TRAIN, VALIDATION, TEST], dtype=np.uint8)[np.arange(count) // classes % 5]
+    row, column = np.mgrid[:size, :size]
+    frequencies = [(1, 0), (0, 1), (1, 1), (0, 0), (0.5, 0), (0, 0.5), (0.5, 0.5), (1, 0.5), (0.5, 1)]
+    gratings = np.stack([np.cos(np.pi * (a * row + b * column)) for a, b in frequencies])[labels]
+    images = 128 + 40 * gratings[:, None] + rng.normal(0, 30, (count, channels, size, size))
+    names = tuple(f"class {k}" for k in range(classes))
+    return Dataset.of(np.clip(images, 0, 255).astype(np.uint8), labels.astype(np.int64), part, names)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., Dataset]:
+    """The factory of tiny data sets: ``tiny(count=60, classes=3, size=8, channels=1, seed=0)``."""
+    return make_tiny
+
+
+@pytest.fixture(scope="session")
+def _trained() -> nn.Module:
+    split = Split.of(make_tiny(count=300), TRAIN, torch.device("cpu"))
+    net = SmallCNN(width=4)(1, 3, generator(0, "initialisation"), ([0.5], [0.2]))
+    optimiser = torch.optim.SGD(net.parameters(), 0.1, 0.9)
+    for _ in range(6):
+        for batch in split.batches(45):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(net(batch.x), batch.y).backward()
+            optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return net
+
+
+@pytest.fixture
+def trained(_trained: nn.Module) -> nn.Module:
+    """A SmallCNN for 8x8 grey images of 3 classes, after 24 steps on clean images; in train mode; a copy for each test."""
+    return copy.deepcopy(_trained)
