@@ -23,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"dpls: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("dpls: stopped", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         return 0
 
@@ -82,17 +85,17 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _work(args: argparse.Namespace) -> int:
-    return _work_on(find_run(args.directory.parent, args.directory.name))
+    return _work_on(find_run(args.directory.resolve().parent, args.directory.resolve().name))
 
 
 def _work_on(run: Run) -> int:
     from dpls import worker
 
-    worker.show_log()
     with run.lock():  # refused before the start where another worker holds it
         pass
     try:
-        worker.work(run)
+        with worker.shown_log():
+            worker.work(run)
     except worker.Stopped:
         return 1
     except UserError as error:

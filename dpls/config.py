@@ -73,22 +73,21 @@ class Phase(Component):
 
 
 class Selection(Component):
-    """How the best checkpoint is chosen: accuracy on the validation split, at fixed noise. Test data cannot reach it."""
+    """How the best checkpoint is chosen: by accuracy on validation images, at fixed noise. Test images cannot reach it."""
 
-    attack: AnyAttack | None = Field(
-        PGD(steps=10), description="robust accuracy under this attack; none: clean accuracy"
-    )
-    every: int = Field(1, ge=1, description="epochs between two measurements", json_schema_extra={"unit": "epochs"})
+    by: Literal["robust", "clean"] = Field("robust", description="which accuracy decides; the earliest best epoch wins")
+    attack: AnyAttack = Field(PGD(steps=10), description="attack that robust means")
+    every: int = Field(1, ge=1, description="epochs between two attacks", json_schema_extra={"unit": "epochs"})
 
     @property
     def column(self) -> str:
         """The column of metrics.jsonl that decides."""
-        return "validation_robust" if self.attack else "validation_clean"
+        return f"validation_{self.by}"
 
     @property
     def chosen_by(self) -> str:
         """In words, for every number that depends on the choice."""
-        return f"validation accuracy, {self.attack.title if self.attack else 'clean'}"
+        return f"validation accuracy, {self.attack.title if self.by == 'robust' else 'clean'}"
 
 
 class RunConfig(Component):

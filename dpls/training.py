@@ -153,7 +153,7 @@ def summary(parts: Parts, record: Epoch, epoch: int) -> dict[str, float | None]:
 
     robust = None
     due = epoch % config.selection.every == 0 or epoch == config.epochs
-    if config.selection.attack is not None and due:
+    if due:
         right = correct(parts.net, validation, config.selection.attack, seed=config.seed, dtype=parts.dtype)
         robust = float(right.float().mean())
     return {

@@ -8,6 +8,8 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from types import FrameType
 from typing import Any
@@ -194,10 +196,15 @@ class Console:
         self._bar.refresh()
 
 
-def show_log() -> None:
+@contextmanager
+def shown_log() -> Iterator[None]:
     """Sends the log to the terminal as well."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setLevel(logging.INFO)
     handler.setFormatter(logging.Formatter("%(message)s"))
     log.setLevel(logging.DEBUG)
     log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)

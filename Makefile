@@ -1,0 +1,38 @@
+# make app | demo | test: each sets up what is missing first.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.PHONY: setup demo test doctor lock clean
+
+setup: $(VENV)/.ready
+
+# uv is used where it is installed; else venv and pip, which take longer.
+$(VENV)/.ready: requirements.lock
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && uv pip install --quiet --python $(PY) -r requirements.lock; \
+	else \
+		$(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock; \
+	fi
+	@touch $@
+
+demo: setup
+	$(PY) -m dpls train demo --label demo
+	$(PY) -m dpls train demo-standard --label demo-standard
+
+test: setup
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest
+
+doctor: setup
+	$(PY) -m dpls doctor
+
+# Resolves requirements.txt and requirements-dev.txt for Python 3.11 to 3.13 again; needs uv.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command 'make lock' \
+		requirements.txt requirements-dev.txt -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

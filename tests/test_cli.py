@@ -1,0 +1,224 @@
+"""The command line: what it prints, and one sentence for everything a person can get wrong."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from dpls.cli import main
+from dpls.config import preset_names
+from dpls.runs import Run, list_runs
+from PIL import Image
+
+SMALL = [
+    "--set=data.source={\"kind\":\"photos\",\"train\":40,\"validation\":20,\"test\":20}",
+    "--set=data.probes=[{\"kind\":\"flip\",\"share\":0.1}]",
+    "--set=net.width=4",
+    "--set=objective.attack.steps=1",
+    "--set=selection.attack.steps=1",
+    "--set=evaluations=[{\"steps\":1}]",
+    "--set=schedule={}",
+    "--set=phases.0.until=2",
+    "--set=phases.1.until=3",
+    "--set=device=cpu",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one finished run, trained from the demo preset by the command line."""
+    folder = tmp_path_factory.mktemp("cli") / "runs"
+    assert main(["train", "demo", *SMALL, "--runs", str(folder), "--label", "tiny"]) == 0
+    return folder
+
+
+def test_train_prints_hardest_images_and_the_run_id_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "demo", *SMALL, "--runs", str(tmp_path / "runs")]) == 0
+    out = capsys.readouterr().out.strip().splitlines()
+    assert out[-1] == list_runs(tmp_path / "runs")[0].id
+    text = "\n".join(out)
+    assert "The 10 hardest training images" in text
+    assert "planted cause" in text
+    assert "Wilson" in text
+    assert "left" in text, "time left is shown"
+
+
+def test_runs_lists_and_reports(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", "--runs", str(runs)]) == 0
+    line = capsys.readouterr().out
+    assert "done" in line
+    assert "tiny" in line
+    assert main(["runs", "--json", "--runs", str(runs)]) == 0
+    (row,) = [r for r in json.loads(capsys.readouterr().out) if r["label"] == "tiny"]
+    assert row["state"] == "done"
+    assert {"accuracy", "low", "high", "attack", "chosen_by"} <= set(row["evaluations"][0])
+    assert main(["runs", row["id"], "--runs", str(runs)]) == 0
+    assert "hardest" in capsys.readouterr().out
+
+
+def test_evaluate_stores_the_outcome_of_every_example(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = list_runs(runs)[0]
+    assert main(["evaluate", run.id, "--attack", "pgd2", "--set", "eps=4/255", "--runs", str(runs)]) == 0
+    assert "PGD2, eps 4/255, step 1/255" in capsys.readouterr().out
+    assert run.evaluation("pgd2_4-255_best")["n"] == 20
+    assert run.examples()["correct_pgd2_4-255_best"].notna().sum() == 20
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "npz"])
+def test_export(runs: Path, tmp_path: Path, ending: str) -> None:
+    run, target = list_runs(runs)[0], tmp_path / f"table.{ending}"
+    assert main(["export", run.id, "--to", str(target), "--runs", str(runs)]) == 0
+    table = run.examples()
+    if ending == "npz":
+        with np.load(target, allow_pickle=False) as found:
+            assert set(found) == set(table.columns)
+            np.testing.assert_array_equal(found["difficulty"], table["difficulty"])
+            assert list(found["cause"]) == list(table["cause"])
+    else:
+        found = pd.read_csv(target) if ending == "csv" else pd.read_parquet(target)
+        assert list(found.columns) == list(table.columns)
+        np.testing.assert_allclose(found["difficulty"], table["difficulty"])
+
+
+def test_doctor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--runs", str(tmp_path / "runs")]) == 0
+    out = capsys.readouterr().out
+    assert "torch" in out
+    assert "auto means" in out
+    assert "BAD" not in out
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_a_valid_configuration(name: str) -> None:
+    from dpls.config import make_config, read_settings
+
+    assert make_config(read_settings(name)).resolved().epochs > 1
+
+
+def test_a_runs_own_config_is_a_configuration_file(runs: Path) -> None:
+    from dpls.config import make_config, read_settings
+
+    run = list_runs(runs)[0]
+    assert make_config(read_settings(str(run.config_file))).model_dump(mode="json") == run.config()["config"]
+
+
+def test_eps_reads_fractions(runs: Path) -> None:
+    assert list_runs(runs)[0].config()["config"]["eps"] == 8 / 255
+
+
+def folder(path: Path, corrupt: bool = False) -> Path:
+    for name in ("a", "b"):
+        (path / "train" / name).mkdir(parents=True)
+        for i in range(5):
+            Image.new("RGB", (8, 8), (i * 40, 0, 0)).save(path / "train" / name / f"{i}.png")
+    if corrupt:
+        whole = (path / "train" / "a" / "0.png").read_bytes()
+        (path / "train" / "a" / "0.png").write_bytes(whole[:40])
+    return path
+
+
+def bad_toml(path: Path) -> Path:
+    path.write_text("eps = = 3")
+    return path
+
+
+def bad_npz(path: Path) -> Path:
+    path.write_text("this is no archive")
+    return path
+
+
+BEFORE_THE_START = {
+    "unknown preset": (["train", "demmo"], "unknown preset 'demmo'; choose from"),
+    "unknown setting": (["train", "demo", "--set", "optimiser.lrr=1"], "no setting 'lrr'; choose from batch_size, lr,"),
+    "unknown top setting": (["train", "demo", "--set", "epochs=5"], "a run has no setting 'epochs'; choose from"),
+    "unknown kind": (["train", "demo", "--set", "net.kind=resnet99"], "net.kind 'resnet99' is unknown; choose from"),
+    "unknown kind inside": (["train", "demo", "--set", "data.source.kind=cifr"], "data.source.kind 'cifr' is unknown"),
+    "eps of 300": (["train", "demo", "--set", "eps=300"], "eps = 300 is not allowed: input should be less than or equal to 1"),
+    "eps of a word": (["train", "demo", "--set", "eps=big"], "eps = 'big' is not allowed"),
+    "negative lr": (["train", "demo", "--set", "optimiser.lr=-1"], "optimiser.lr = -1 is not allowed"),
+    "nan": (["train", "demo", "--set", "optimiser.lr=NaN"], "optimiser.lr = nan is not allowed"),
+    "lambda_min too low": (["train", "demo", "--set", "phases.1.factors.lambda_min=0.05"], "below 1/10"),
+    "lambda_min and mean": (["train", "demo", "--set", "phases.1.factors.mean=0.9"], "either lambda_min or mean"),
+    "phases fall": (["train", "demo", "--set", "phases.0.until=500"], "rising epochs"),
+    "dpls first": (["train", "demo", "--set", "phases.0.factors.kind=dpls"], "first phase cannot use difficulty"),
+    "no such phase": (["train", "demo", "--set", "phases.7.until=9"], "count from 0 to 1"),
+    "set without value": (["train", "demo", "--set", "eps"], "not of the form path=value"),
+    "set into a value": (["train", "demo", "--set", "eps.big=1"], "has no settings inside it"),
+    "missing folder": (["train", "demo", "--set", 'data.source={"kind":"folder","path":"TMP/none"}'], "TMP/none"),
+    "empty folder": (["train", "demo", "--set", 'data.source={"kind":"folder","path":"TMP"}'], "train"),
+    "corrupt image": (["train", "demo", "--set", 'data.source={"kind":"folder","path":"CORRUPT","size":8}'], "0.png"),
+    "no archive": (["train", "demo", "--set", 'data.source={"kind":"npz","path":"NPZ"}'], "bad.npz"),
+    "shares above 1": (["train", "demo", "--set", 'data.probes=[{"kind":"flip","share":0.5},{"kind":"blur","share":0.4},{"kind":"twin","share":0.4}]'], "share"),
+    "unknown device": (["train", "demo", "--set", "device=tpu"], "device = 'tpu' is not allowed"),
+    "absent device": (["train", "demo", "--set", "device=cuda:99"], "'cuda:99' is not on this machine; choose from cpu"),
+    "damaged file": (["train", "BADTML"], "cannot be read as TOML"),
+    "absent file": (["train", "nowhere.toml"], "there is no file 'nowhere.toml'"),
+    "runs folder is a file": (["train", "demo", *SMALL, "--runs", "BADTML/runs"], "cannot write to the runs folder"),
+    "unknown run": (["runs", "1999"], "there is no run '1999'"),
+    "no run to work on": (["work", "TMP"], "there is no run"),
+    "unknown attack": (["evaluate", "latest", "--attack", "cw"], "unknown attack 'cw'; choose from"),
+    "evaluation eps": (["evaluate", "latest", "--attack", "pgd2", "--set", "eps=300"], "eps = 300 is not allowed"),
+    "unknown checkpoint": (["evaluate", "latest", "--checkpoint", "first"], "has no checkpoint 'first'; choose from best, last"),
+    "unknown ending": (["export", "latest", "--to", "table.xlsx"], "choose a .csv, .parquet or .npz file"),
+    "bench setting": (["bench", "train", "--set", "depth=4"], "no setting 'depth'; choose from"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BEFORE_THE_START)
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    case: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments, expected = BEFORE_THE_START[case]
+    stand_ins = {
+        "TMP": str(tmp_path / "empty"),
+        "CORRUPT": str(folder(tmp_path / "corrupt", corrupt=True)),
+        "NPZ": str(bad_npz(tmp_path / "bad.npz")),
+        "BADTML": str(bad_toml(tmp_path / "bad.toml")),
+    }
+    (tmp_path / "empty").mkdir()
+    for name, path in stand_ins.items():
+        arguments = [a.replace(name, path) for a in arguments]
+        expected = expected.replace(name, path)
+    monkeypatch.setenv("DPLS_DATA", str(tmp_path / "data"))
+    if "--runs" not in arguments:
+        arguments = [*arguments, "--runs", str(runs)]
+    before = sorted(runs.rglob("*"))
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert expected in captured.err
+    assert captured.err.count("\n") == 1, "one sentence, one line"
+    assert "Traceback" not in captured.err
+    assert sorted(runs.rglob("*")) == before, "nothing half-written"
+
+
+def test_failure_in_a_run_is_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unreachable = 'phases.1.factors={"kind":"dpls","mean":0.11}'  # known only once difficulty is
+    assert main(["train", "demo", *SMALL, "--runs", str(tmp_path / "runs"), "--set", unreachable]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "no lambda_min gives a mean factor of 0.11" in error
+    (run,) = list_runs(tmp_path / "runs")
+    assert run.state() == "failed"
+
+
+def test_truncated_checkpoint(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = list_runs(runs)[0]
+    best = run.checkpoints / "best.safetensors"
+    content = best.read_bytes()
+    best.write_bytes(content[: len(content) // 2])
+    try:
+        assert main(["evaluate", run.id, "--attack", "pgd1", "--runs", str(runs)]) == 2
+    finally:
+        best.write_bytes(content)
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_damaged_status_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "runs" / "2026-01-01_000000_abcd"
+    path.mkdir(parents=True)
+    (path / "config.json").write_text("{}")
+    (path / "status.json").write_text("{")
+    assert main(["runs", "--runs", str(path.parent)]) == 2
+    assert "damaged" in capsys.readouterr().err
+    assert Run(path).id == "2026-01-01_000000_abcd"
