@@ -285,5 +285,6 @@ def _in_words(what: str, result: dict[str, Any]) -> str:
     else:
         lines += ["", f"on {result['judged_images']:,} images: clean {result['clean_accuracy']:.1%},"
                   f" robust {result['robust_accuracy']:.1%}, all in float32 {result['robust_accuracy_float32']:.1%}"
-                  f" ({result['disagreements_with_float32']} disagreements), textbook {result['robust_accuracy_textbook']:.1%}"]  # fmt: skip
+                  f" ({result['disagreements_with_float32']} disagreements),"
+                  f" textbook {result['robust_accuracy_textbook']:.1%}"]  # fmt: skip
     return "\n".join([*lines, "", f"on {result['hardware']['cpu']}, {result['hardware']['threads']} threads"])

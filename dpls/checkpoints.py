@@ -1,4 +1,4 @@
-"""Full states and bare weights on disk: ``epoch_0090.safetensors`` beside ``epoch_0090.state.pt``, and ``best.safetensors``.
+"""Full states (``epoch_0090.safetensors`` beside ``epoch_0090.state.pt``) and weights (``best.safetensors``) on disk.
 
 A state is written first, weights last, each whole; so a state exists once its weights do.
 """
@@ -71,7 +71,7 @@ def load_state(run: Run, epoch: int, net: nn.Module, optimiser: Optimizer) -> No
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise UserError(
-            f"the checkpoint {str(_state(run, epoch))!r} is damaged ({reason}); delete it and resume from an earlier one"
+            f"the checkpoint {str(_state(run, epoch))!r} is damaged ({reason}); delete it and resume"
         ) from None
     load_weights(net, _weights(run, epoch))
     optimiser.load_state_dict(state["optimiser"])
@@ -133,8 +133,8 @@ def _epoch_of(path: Path) -> int:
 def resume(config: RunConfig, run: Run, count: int, net: nn.Module, optimiser: Optimizer) -> tuple[int, float]:
     """Brings net, optimiser and directory to the last epoch that is whole; returns it, and the best score so far.
 
-    ``count``: columns of the record. A run without rows takes over its parent's first. A branch chooses its best among its
-    own epochs only.
+    ``count``: columns of the record. A run without rows takes over its parent's first. A branch chooses its best among
+    its own epochs only.
     """
     parent = run.config()["parent"]
     if not run.metrics():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0; 2 where something is wrong before the start, 1 where a run fails; a sentence on stderr in both cases."""
+    """Exit code 0; 2 where something is wrong before the start, 1 where a run fails; both with a sentence on stderr."""
     args = _parser().parse_args(arguments)
     try:
         return int(args.command(args))
@@ -130,12 +130,12 @@ def _runs(args: argparse.Namespace) -> int:
     if not rows:
         print(f"no runs in {args.runs}; start one with: python -m dpls train demo")
     for row in rows:
-        robust = next((e for e in row["evaluations"] if e["checkpoint"] == "best" and e["attack"] != "clean"), None)
-        clean = next((e for e in row["evaluations"] if e["checkpoint"] == "best" and e["attack"] == "clean"), None)
+        best = [e for e in row["evaluations"] if e["checkpoint"] == "best"]
+        clean = next((e for e in best if e["attack"] == "clean"), None)
+        robust = next((e for e in best if e["attack"] != "clean"), None)
         shown = [f"{e['accuracy']:.1%} [{e['low']:.1%}, {e['high']:.1%}]" if e else "-" for e in (clean, robust)]
-        print(
-            f"{row['id']}  {row['state']:<11} {row['epoch']:>4}/{row['epochs']:<4} clean {shown[0]:<22} robust {shown[1]:<22} {row['label']}"
-        )
+        epochs = f"{row['epoch']}/{row['epochs']}"
+        print(f"{row['id']}  {row['state']:<11} {epochs:>9}  clean {shown[0]:<22} robust {shown[1]:<22} {row['label']}")
     return 0
 
 

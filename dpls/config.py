@@ -48,7 +48,7 @@ class Optimiser(Component):
 
 
 class Schedule(Component):
-    """Learning rate over global epochs: linear warm-up, then either steps down or a straight line to 0 at the last epoch."""
+    """Learning rate over global epochs: linear warm-up, then steps down or a straight line to 0 at the last epoch."""
 
     decays: tuple[Epoch, ...] = Field((), description="epochs after which the learning rate is multiplied by factor")
     factor: float = Field(0.1, gt=0, le=1)
@@ -73,7 +73,7 @@ class Phase(Component):
 
 
 class Selection(Component):
-    """How the best checkpoint is chosen: by accuracy on validation images, at fixed noise. Test images cannot reach it."""
+    """How the best checkpoint is chosen: by accuracy on validation images, at fixed noise; never on test images."""
 
     by: Literal["robust", "clean"] = Field("robust", description="which accuracy decides; the earliest best epoch wins")
     attack: AnyAttack = Field(PGD(steps=10), description="attack that robust means")
@@ -143,7 +143,7 @@ class RunConfig(Component):
 
     @property
     def counted_epochs(self) -> int:
-        """T, the epochs whose record is called difficulty: those before the last phase, or all where there is one phase."""
+        """T, the epochs whose record is called difficulty: those before the last phase, or all of a single phase."""
         return self.phases[-2].until if len(self.phases) > 1 else self.epochs
 
     def phase_at(self, epoch: int) -> tuple[Phase, int]:
@@ -187,7 +187,7 @@ def _digest(*parts: Any) -> str:
 def _chain(config: RunConfig, epoch: int, fingerprint: str) -> str:
     """h_0 over the shared part, then h_k over h_(k-1) and phase k, its learning rates included.
 
-    Neighbouring phases that say the same are one, so that a baseline and a branch of it agree on their common beginning.
+    Neighbouring phases that say the same are one, so that a baseline and its branch agree on their beginning.
     """
     shared = config.model_dump(
         mode="json", include={"augmentation", "net", "optimiser", "seed", "precision", "observing", "selection"}
@@ -214,31 +214,37 @@ def preset_names() -> list[str]:
 
 
 def read_settings(preset_or_file: str) -> dict[str, Any]:
-    """The settings of a preset by name, or of a .toml or .json file by path, unchecked."""
+    """The settings of a preset by name, or of a .toml or .json file by path, unchecked.
+
+    ``base = "demo"`` takes over what the file itself does not set. A run's own config.json is as good as a file.
+    """
     if preset_or_file in preset_names():
-        return tomllib.loads((resources.files("dpls.presets") / f"{preset_or_file}.toml").read_text())
-    path = Path(preset_or_file)
+        settings = tomllib.loads((resources.files("dpls.presets") / f"{preset_or_file}.toml").read_text())
+    else:
+        settings = _read_file(Path(preset_or_file))
+    base = settings.pop("base", None)
+    return settings if base is None else read_settings(base) | settings
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    choices = f"choose a preset ({', '.join(preset_names())}) or give a .toml or .json file that exists"
     if path.suffix not in (".toml", ".json"):
-        raise UserError(
-            f"unknown preset {preset_or_file!r}; choose from {', '.join(preset_names())}, or give a .toml or .json file"
-        )
+        raise UserError(f"unknown preset {str(path)!r}; {choices}")
     try:
         text = path.read_text(encoding="utf-8")
         settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError:
-        raise UserError(
-            f"there is no file {preset_or_file!r}; give a preset ({', '.join(preset_names())}) or a file that exists"
-        ) from None
+        raise UserError(f"there is no file {str(path)!r}; {choices}") from None
     except (ValueError, OSError) as error:
-        raise UserError(f"{preset_or_file} cannot be read as {path.suffix[1:].upper()}: {error}") from None
+        raise UserError(f"{path} cannot be read as {path.suffix[1:].upper()}: {error}") from None
     if not isinstance(settings, dict):
-        raise UserError(f"{preset_or_file} must hold a table of settings, got a {type(settings).__name__}")
-    run_config: dict[str, Any] = settings.get("config", settings)  # a run's own config.json is as good as a file
+        raise UserError(f"{path} must hold a table of settings, got a {type(settings).__name__}")
+    run_config: dict[str, Any] = settings.get("config", settings)
     return run_config
 
 
 def override(settings: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
-    """Applies 'path=value' settings, e.g. 'phases.1.factors.lambda_min=0.7'. Setting ``x.kind`` replaces component x."""
+    """Applies 'path=value', e.g. 'phases.1.factors.lambda_min=0.7'. Setting ``x.kind`` replaces component x."""
     settings = copy.deepcopy(settings)
     for assignment in assignments:
         path, equals, text = assignment.partition("=")

@@ -1,6 +1,6 @@
 """Difficulty measures, computed from the record afterwards; and what orders or normalises them. numpy only.
 
-Columns hold natural values; the direction of each stands in the table. ``difficulty`` is always in [0, 1], higher = harder.
+Columns hold natural values, their direction stands in the table; ``difficulty`` is always in [0, 1], higher = harder.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,7 +39,7 @@ def visits(d: Dynamics) -> Array:
 
 
 def zero_one(d: Dynamics) -> Array:
-    """Share of visits at which the example was misclassified. (N,), in [0, 1]; higher = harder. The measure of DPLS (2025)."""
+    """Share of visits at which the example was misclassified. (N,), in [0, 1]; higher = harder. DPLS's measure."""
     return _mean(d["correct"] == 0, _seen(d))
 
 
@@ -51,7 +51,7 @@ def cross_entropy(d: Dynamics) -> Array:
 def el2n(d: Dynamics) -> Array:
     """Mean norm of the error vector p - e_y. (N,), in [0, sqrt 2]; higher = harder.
 
-    Paul et al., 2021, https://arxiv.org/abs/2107.07075, who average one early epoch over runs; here over epochs of one run.
+    Paul et al., 2021, https://arxiv.org/abs/2107.07075, average one early epoch over runs; here epochs of one run.
     """
     return _mean(d["error_norm"], _seen(d))
 
@@ -85,7 +85,10 @@ def confidence(d: Dynamics) -> Array:
 
 
 def variability(d: Dynamics) -> Array:
-    """Population standard deviation of the label's probability. (N,), in [0, 0.5]; higher = more ambiguous. Swayamdipta et al., 2020."""
+    """Population standard deviation of the label's probability. (N,), in [0, 0.5]; higher = more ambiguous.
+
+    Swayamdipta et al., 2020, https://arxiv.org/abs/2009.10795.
+    """
     seen = _seen(d)
     return np.sqrt(_mean((d["p_true"] - confidence(d)) ** 2, seen))
 
@@ -108,7 +111,7 @@ MeasureName = Literal["zero_one", "cross_entropy", "el2n", "forgetting", "aum", 
 
 
 def min_max(scores: Array, reference: Array) -> Array:
-    """(s - min) / (max - min) of the reference, in [0, 1]; fixed by its two extreme examples. The article's normaliser."""
+    """(s - min) / (max - min) of the reference, in [0, 1]; set by its two extremes. The article's normaliser."""
     low, high = np.nanmin(reference), np.nanmax(reference)
     return np.clip((scores - low) / (high - low), 0, 1)
 
@@ -134,14 +137,14 @@ def normalise(scores: Array, normaliser: NormaliserName, reference: Array | None
         raise UserError("no example has a difficulty score yet; train at least one epoch before the phase that uses it")
     if np.nanmin(reference) == np.nanmax(reference):
         raise UserError(
-            f"every example has the same difficulty score, {np.nanmin(reference):g}, so nothing can be ordered by it; count more"
-            f" epochs or choose another measure: {', '.join(MEASURES)}"
+            f"every example has the same difficulty score, {np.nanmin(reference):g}, so nothing can be ordered"
+            f" by it; count more epochs or choose another measure: {', '.join(MEASURES)}"
         )
     return NORMALISERS[normaliser](scores, reference)
 
 
 class Difficulty(Component):
-    """Which measure of the record is called difficulty. Called with a record, it gives (N,) in [0, 1], higher = harder."""
+    """Which measure is called difficulty. Called with a record, it gives (N,) in [0, 1], higher = harder."""
 
     measure: MeasureName = Field("zero_one", description="zero_one is the article's accumulated 0-1 loss")
     adversarial: bool = Field(False, description="measure on the attacked images of training instead of the clean ones")

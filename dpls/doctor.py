@@ -91,7 +91,7 @@ def doctor(runs: Path) -> bool:
         (not missing, f"packages: {', '.join(f'{n} {v}' for n, v in found['packages'].items() if v)}"),
         (
             True,
-            f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB; torch uses {machine['threads']} threads",
+            f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['threads']} threads",
         ),
         (
             True,

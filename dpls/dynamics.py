@@ -19,7 +19,7 @@ SIGNALS: dict[str, np.dtype] = {
     "margin": np.dtype(np.float32),
     "error_norm": np.dtype(np.float32),
 }
-"""correct: 0 or 1; p_true: [0, 1]; loss: cross-entropy, >= 0; margin: z_y - max_{k != y} z_k; error_norm: ||p - e_y||_2."""
+"""correct: 0 or 1; p_true: [0, 1]; loss: cross-entropy; margin: z_y - max_{k != y} z_k; error_norm: ||p - e_y||_2."""
 
 RECORDED: dict[str, np.dtype] = SIGNALS | {f"{name}_adv": dtype for name, dtype in SIGNALS.items()}
 

@@ -11,7 +11,7 @@ from dpls.training import build
 
 
 def evaluate_run(run: Run, attack_name: str, assignments: list[str], checkpoint: str) -> str:
-    """Evaluates and stores; returns the accuracy in words. The attack's settings are ``name=value``; eps is the run's if unset."""
+    """Evaluates and stores; returns the accuracy in words. Settings are ``name=value``; eps is the run's if unset."""
     attack = named(attack_name)
     stored = run.config()
     config = make_config(

@@ -96,7 +96,7 @@ def evaluate(
     dtype: torch.dtype,
     part: int = TEST,
 ) -> Accuracy:
-    """Evaluates a checkpoint ({name, epoch, chosen_by}) and writes the result and every example's outcome into the run."""
+    """Evaluates a checkpoint ({name, epoch, chosen_by}); writes the result and every example's outcome into the run."""
     split = Split.of(dataset, part, device)
     began = time.perf_counter()
     outcome = correct(net, split, attack, dtype=dtype)

@@ -1,4 +1,4 @@
-"""The per-example table ``examples.parquet``: derived from the record and the evaluations, rebuilt whenever they change."""
+"""The per-example table ``examples.parquet``: derived from record and evaluations, rebuilt whenever they change."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Networks: WideResNet, PreActResNet-18, SmallCNN; and ``frozen_eval``, through which every pass but a training step goes.
+"""Networks: WideResNet, PreActResNet-18, SmallCNN; and ``frozen_eval``, for every pass that is not a training step.
 
 A net maps images in [0, 1], float (B, C, H, W), to logits (B, K). Normalisation is its first layer, so attacks and
 eps live in pixel space.
@@ -138,7 +138,7 @@ class PreActResNet18(Architecture):
 
 
 class SmallCNN(Architecture):
-    """Four 3×3 convolutions with batch norm, three of them with stride 2 (where the image allows), and a linear layer."""
+    """Four 3×3 convolutions with batch norm, the second and third with stride 2, and a linear layer."""
 
     kind: Literal["small_cnn"] = "small_cnn"
     width: int = Field(

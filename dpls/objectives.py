@@ -1,7 +1,7 @@
 """What training minimises: settings with ``__call__(net, batch, labels, noise) -> Loss``.
 
-Labels are soft, (B, K), and enter the outer loss only; the inner maximisation always climbs with the hard label. Crafting
-goes through ``frozen_eval``: eval mode, so a step updates batch-norm statistics by its training forwards alone.
+Labels are soft, (B, K), and enter the outer loss only; the inner maximisation always climbs with the hard label.
+Crafting goes through ``frozen_eval``: eval mode, so a step moves batch-norm statistics by its training forwards alone.
 """
 
 from typing import Annotated, Literal, NamedTuple
@@ -61,7 +61,7 @@ class PGDAT(Objective):
 
 
 class TRADES(Objective):
-    """CE(f(x), label) + beta KL(p(x) || p(x')), gradient through both branches; x' climbs the same KL from x + 0.001 N(0, I).
+    """CE(f(x), label) + beta KL(p(x) || p(x')), gradient through both; x' climbs the KL from x + 0.001 N(0, I).
 
     Zhang et al., 2019, https://arxiv.org/abs/1901.08573. The label is smoothed, the reference p(x) of the KL is not.
     """

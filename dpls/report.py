@@ -60,11 +60,13 @@ def _causes(table: pd.DataFrame) -> list[str]:
     for cause in sorted(planted, key=lambda c: -auroc(difficulty, causes == c)):
         chosen = causes == cause
         lines.append(
-            f"  {cause:<10} {auroc(difficulty, chosen):.3f}  n = {chosen.sum():>4}  mean difficulty {difficulty[chosen].mean():.3f}"
+            f"  {cause:<10} {auroc(difficulty, chosen):.3f}  n = {chosen.sum():>4}"
+            f"  mean difficulty {difficulty[chosen].mean():.3f}"
         )
     unplanted = difficulty[causes == ""]
     lines.append(
-        f"  {'(none)':<10}        n = {len(unplanted):>4}  mean difficulty {unplanted.mean():.3f}, above one half {np.mean(unplanted > 0.5):.1%}"
+        f"  {'(none)':<10}        n = {len(unplanted):>4}"
+        f"  mean difficulty {unplanted.mean():.3f}, above one half {np.mean(unplanted > 0.5):.1%}"
     )
     return lines
 

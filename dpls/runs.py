@@ -164,7 +164,7 @@ class Run:
     def create_dynamics(
         self, ids: np.ndarray, signals: Mapping[str, tuple[np.dtype, float | int]], epochs: int
     ) -> None:
-        """Empty (epochs, N) arrays: {signal: (dtype, value for "not seen")}. The file's size shows the whole run's need."""
+        """Empty (epochs, N) arrays: {signal: (dtype, value for "not seen")}; the whole run's need, at once."""
         folder = self.path / "dynamics"
         folder.mkdir(exist_ok=True)
         np.save(folder / "ids.npy", ids)

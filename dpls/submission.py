@@ -1,4 +1,4 @@
-"""From a configuration to a run directory that waits for its worker. What can be found wrong is found here, before the start."""
+"""From a configuration to a run directory that waits for its worker; what is wrong is found here, before the start."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def submit(config: RunConfig, runs: Path, label: str = "") -> Run:
 
 
 def find_parent(config: RunConfig, runs: Path, fingerprint: str) -> dict[str, str | int] | None:
-    """The stored state this run would reach anyway, as late as possible but before its own last epoch; the newest such run.
+    """The stored state this run would reach anyway, as late as possible but before its last epoch; the newest of them.
 
     So phase 1 is paid once: runs that differ only from some border on share what lies before it.
     """

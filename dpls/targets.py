@@ -67,8 +67,8 @@ class Uniform(FactorRule):
 class DPLS(FactorRule):
     """Difficulty proportional label smoothing: factor = 1 - (1 - lambda_min) * difficulty.
 
-    Lee, Lee, Bae and Yoon, JMLR 26, 2025. An example never seen (NaN difficulty) keeps the factor 1. Give lambda_min, or
-    ``mean`` to have it solved for that mean factor.
+    Lee, Lee, Bae and Yoon, JMLR 26, 2025. An example never seen (NaN difficulty) keeps the factor 1. Give lambda_min,
+    or ``mean`` to have it solved for that mean factor.
     """
 
     needs_difficulty: ClassVar[bool] = True
@@ -116,8 +116,8 @@ def lambda_min_for(mean: float, difficulty: NDArray[np.floating], classes: int) 
     lowest = 1 - (1 - 1 / classes) * average
     if mean < lowest - 1e-12 or not mean <= 1:
         raise UserError(
-            f"no lambda_min gives a mean factor of {mean:g}: with mean difficulty {average:.4g} and {classes} classes the mean"
-            f" lies between {lowest:.4g} and 1; choose a higher mean or the rank normaliser"
+            f"no lambda_min gives a mean factor of {mean:g}: with mean difficulty {average:.4g} and {classes} classes"
+            f" the mean lies between {lowest:.4g} and 1; choose a higher mean or the rank normaliser"
         )
     return 1.0 if mean == 1 else max(1 - (1 - mean) / average, 1 / classes)
 

@@ -79,7 +79,7 @@ def train(config: RunConfig, run: Run, dataset: Dataset, progress: Progress) -> 
 
 
 def targets(parts: Parts, run: Run, phase: Phase, start: int) -> tuple[Tensor, Tensor]:
-    """Factors (N,) and which training examples take part, bool (N,): from the record up to the phase's start, frozen there."""
+    """Factors (N,), and who takes part, bool (N,): from the record up to the phase's start, frozen there."""
     ids = parts.splits[TRAIN].ids.cpu().numpy()
     difficulty, keep = np.full(len(ids), np.nan), np.ones(len(ids), dtype=bool)
     if phase.factors.needs_difficulty:
@@ -125,7 +125,8 @@ def train_epoch(
     mean = float(total) / len(order)
     if not math.isfinite(mean):
         raise UserError(
-            f"the loss became {mean} in epoch {epoch}; lower optimiser.lr (now {config.optimiser.lr:g}) or set precision=float32"
+            f"the loss became {mean} in epoch {epoch}; lower optimiser.lr (now {config.optimiser.lr:g})"
+            " or set precision=float32"
         )
     return mean
 

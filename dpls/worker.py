@@ -1,7 +1,7 @@
-"""What works on a run: ``work(run)`` takes the lock, trains, evaluates, writes the per-example table, and says how it ended.
+"""What works on a run: takes the lock, trains, evaluates, writes the per-example table, and says how it ended.
 
-Every launcher starts this, as ``python -m dpls work DIR``; a second call resumes. The lock is taken before anything heavy
-is imported.
+Every launcher starts this, as ``python -m dpls work DIR``; a second call resumes. The lock is taken before anything
+heavy is imported.
 """
 
 import logging
@@ -63,7 +63,8 @@ def explain(error: BaseException) -> str:
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text:
         return f"out of memory ({text[:120]}); choose a smaller optimiser.batch_size or net, or another device"
     if isinstance(error, OSError) and error.strerror:
-        return f"cannot write or read {error.filename or 'a file of the run'} ({error.strerror}); make room or mend its rights, then resume"
+        file = error.filename or "a file of the run"
+        return f"cannot write or read {file} ({error.strerror}); make room or mend its rights, then resume"
     return f"{type(error).__name__}: {text}; the log has the details"
 
 
@@ -83,8 +84,8 @@ def _work(run: Run) -> None:
     dataset, fingerprint = config.data(root)
     if fingerprint != stored["fingerprint"]:
         raise UserError(
-            f"the images are no longer those the run was made for (fingerprint {fingerprint}, expected {stored['fingerprint']});"
-            " bring them back, or train a new run"
+            f"the images are no longer those the run was made for (fingerprint {fingerprint},"
+            f" expected {stored['fingerprint']}); bring them back, or train a new run"
         )
     run.write_status(device=str(device))
     _write_manifest(run, device, dtype)
@@ -186,13 +187,14 @@ class Console:
         def percent(name: str) -> str:
             return "    -" if row[name] is None else f"{row[name]:5.1%}"
 
-        left = (self._epochs - row["epoch"]) * row["seconds"]
+        left = round((self._epochs - row["epoch"]) * row["seconds"])
         self._bar.clear()
         log.info(
-            "epoch %*d/%d  lr %.4f  loss %.3f  train %s robust %s  validation %s robust %s  %4.0f images/s  %d:%02d left",
-            len(str(self._epochs)), row["epoch"], self._epochs, row["lr"], row["loss"], percent("train_clean"), percent("train_robust"),
-            percent("validation_clean"), percent("validation_robust"), row["images_per_second"], left // 60, left % 60,
-        )  # fmt: skip
+            f"epoch {row['epoch']:>{len(str(self._epochs))}}/{self._epochs}  lr {row['lr']:.4f}  loss {row['loss']:.3f}"
+            f"  train {percent('train_clean')} robust {percent('train_robust')}"
+            f"  validation {percent('validation_clean')} robust {percent('validation_robust')}"
+            f"  {row['images_per_second']:.0f} images/s  {left // 60}:{left % 60:02d} left"
+        )
         self._bar.refresh()
 
 

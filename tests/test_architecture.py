@@ -84,7 +84,19 @@ def test_streamlit_is_imported_by_pages_only() -> None:
             assert "streamlit!" not in imports(path), path
 
 
-@pytest.mark.parametrize("module", ["dpls.runs", "dpls.difficulty", "dpls.targets", "dpls.subsets", "dpls.data", "dpls.data.cache", "dpls.report", "dpls.cli"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "dpls.runs",
+        "dpls.difficulty",
+        "dpls.targets",
+        "dpls.subsets",
+        "dpls.data",
+        "dpls.data.cache",
+        "dpls.report",
+        "dpls.cli",
+    ],
+)
 def test_imported_without_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

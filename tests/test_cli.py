@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+
 from dpls.cli import main
 from dpls.config import preset_names
 from dpls.runs import Run, list_runs
-from PIL import Image
 
 SMALL = [
     "--set=data.source={\"kind\":\"photos\",\"train\":40,\"validation\":20,\"test\":20}",
@@ -129,7 +130,7 @@ def bad_npz(path: Path) -> Path:
 
 
 BEFORE_THE_START = {
-    "unknown preset": (["train", "demmo"], "unknown preset 'demmo'; choose from"),
+    "unknown preset": (["train", "demmo"], "unknown preset 'demmo'; choose a preset (demo, demo-standard"),
     "unknown setting": (["train", "demo", "--set", "optimiser.lrr=1"], "no setting 'lrr'; choose from batch_size, lr,"),
     "unknown top setting": (["train", "demo", "--set", "epochs=5"], "a run has no setting 'epochs'; choose from"),
     "unknown kind": (["train", "demo", "--set", "net.kind=resnet99"], "net.kind 'resnet99' is unknown; choose from"),

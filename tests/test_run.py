@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file
+
 from dpls.checkpoints import stored_epochs
 from dpls.config import RunConfig, make_config, override
 from dpls.errors import UserError
 from dpls.runs import CLOCK_COLUMNS, Run
 from dpls.submission import submit
 from dpls.worker import work
-from safetensors.numpy import load_file
 
 TINY = {
     "data": {
@@ -68,7 +69,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def start_worker(run: Run) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "dpls", "work", str(run.path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "dpls", "work", str(run.path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -119,7 +123,9 @@ def test_lambda_min_1_branch_equals_the_hard_label_baseline_and_trains_no_phase_
     branch = finish(runs, "phases.1.factors.lambda_min=1")
     assert branch.config()["parent"]["run"] == whole.id
     assert branch.config()["parent"]["epoch"] == 4
-    assert [row["seconds"] for row in branch.metrics()[:4]] == [row["seconds"] for row in whole.metrics()[:4]]  # copied, not trained
+    assert [row["seconds"] for row in branch.metrics()[:4]] == [
+        row["seconds"] for row in whole.metrics()[:4]
+    ]  # copied, not trained
     assert (branch.checkpoints / "epoch_0004.safetensors").stat().st_nlink > 1
     baseline = finish(runs.parent / "elsewhere", "phases.1.factors={}", "phases.1.factors.kind=hard")
     assert baseline.config()["parent"] is None
@@ -159,7 +165,9 @@ def test_presentation_and_sweep_record_every_example_also_dropped_ones(tmp_path:
 
 def test_standard_and_trades_runs_finish(tmp_path: Path) -> None:
     for objective in ("standard", "trades"):
-        run = finish(tmp_path / "runs", f"objective.kind={objective}", "phases.0.until=1", "phases.1.until=2", "schedule={}")
+        run = finish(
+            tmp_path / "runs", f"objective.kind={objective}", "phases.0.until=1", "phases.1.until=2", "schedule={}"
+        )
         assert run.state() == "done"
         seen = not run.examples()["zero_one_adv"].isna().all()
         assert seen == (objective == "trades")
@@ -178,7 +186,9 @@ def test_examples_table_has_the_promised_columns(whole: Run) -> None:
     assert list(table.columns[:5]) == ["id", "hash", "split", "label", "cause"]
     for name in ("visits", "zero_one", "cross_entropy", "el2n", "forgetting", "aum", "confidence", "variability"):
         assert {name, f"{name}_adv"} <= set(table.columns)
-    assert {"difficulty", "factor", "correct_clean", "correct_pgd3_8-255_best", "correct_pgd3_8-255_last"} <= set(table.columns)
+    assert {"difficulty", "factor", "correct_clean", "correct_pgd3_8-255_best", "correct_pgd3_8-255_last"} <= set(
+        table.columns
+    )
     train, test = table[table["split"] == "train"], table[table["split"] == "test"]
     np.testing.assert_allclose(train["factor"], 1 - 0.5 * train["difficulty"], atol=1e-12)
     assert test["factor"].isna().all()
@@ -217,7 +227,9 @@ def test_best_of_a_branch_is_one_of_its_own_epochs(whole: Run) -> None:
 
 def test_manifest_says_where_and_how_fast(whole: Run) -> None:
     manifest = json.loads(whole.manifest_file.read_text())
-    assert {"python", "packages", "commit", "cpu", "threads", "device", "precision", "fingerprint", "phases"} <= set(manifest)
+    assert {"python", "packages", "commit", "cpu", "threads", "device", "precision", "fingerprint", "phases"} <= set(
+        manifest
+    )
     assert [phase["until"] for phase in manifest["phases"]] == [4, 6]
     assert all(phase["images_per_second"] > 0 for phase in manifest["phases"])
 
@@ -257,8 +269,11 @@ def test_two_workers_on_one_run_are_refused(tmp_path: Path) -> None:
         (OSError, "No space left"),
     ],
 )
-def test_failures_in_a_run_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breakage: type, expected: str) -> None:
+def test_failures_in_a_run_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breakage: type, expected: str
+) -> None:
     import torch
+
     from dpls import training
 
     run = submit(config(), tmp_path / "runs")
@@ -311,7 +326,7 @@ def test_changed_images_are_refused(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
     labels = np.arange(60) % 3
     np.savez(npz, x_train=images, y_train=labels)
-    changes = ('data.source={"kind":"npz","path":"%s"}' % npz, "data.probes=[]", "augmentation={}")
+    changes = (f'data.source={{"kind":"npz","path":"{npz}"}}', "data.probes=[]", "augmentation={}")
     run = submit(config(*changes), tmp_path / "runs")
     np.savez(npz, x_train=255 - images, y_train=labels)
     os.utime(npz, (1, 1))

@@ -1,4 +1,4 @@
-"""Attacks: settings with ``__call__(net, x, goal, noise) -> x_adv``. A new one is a file here and one name in the union.
+"""Attacks: settings with ``__call__(net, x, goal, noise) -> x_adv``. A new one is a file and a name in the union.
 
 What is not here: who judges the result (``dpls.evaluation``) and which loss training uses (``dpls.objectives``).
 """

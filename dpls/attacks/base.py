@@ -86,7 +86,7 @@ class KullbackLeiblerAscent:
 
 
 class Attack(Component):
-    """An L-infinity attack. Called on a frozen net, it returns images inside the eps ball and [0, 1], without gradient."""
+    """An L-infinity attack. Called on a frozen net, it returns images inside the eps ball and [0, 1]."""
 
     eps: Eps | None = Field(None, description="none: the run's eps")
 

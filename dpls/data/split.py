@@ -24,7 +24,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """images: uint8 (N, C, H, W); labels, ids: int64 (N,). Batches come on ``device``; the arrays lie there too if they fit."""
+    """images: uint8 (N, C, H, W); labels, ids: int64 (N,). Batches come on ``device``; arrays lie there if they fit."""
 
     images: Tensor
     labels: Tensor
