@@ -103,7 +103,7 @@ def probed(net: nn.Module) -> tuple[nn.Sequential, list[Pass]]:
 
 
 def make_tiny(count: int = 60, classes: int = 3, size: int = 8, channels: int = 1, seed: int = 0) -> Dataset:
-    """Gratings of different frequencies under noise: 60 % train, 20 % validation, 20 % test, classes balanced in each."""
+    """Gratings under noise, a frequency a class: 60 % train, 20 % validation, 20 % test, classes balanced in each."""
     assert classes <= 9
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % classes
@@ -138,5 +138,5 @@ def _trained() -> nn.Module:
 
 @pytest.fixture
 def trained(_trained: nn.Module) -> nn.Module:
-    """A SmallCNN for 8x8 grey images of 3 classes, after 24 steps on clean images; in train mode; a copy for each test."""
+    """A SmallCNN for 8x8 grey images of 3 classes after 24 steps on clean ones; in train mode; a copy for each test."""
     return copy.deepcopy(_trained)
