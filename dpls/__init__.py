@@ -1,1 +1,48 @@
-"""DPLS Lab: difficulty proportional label smoothing."""
+"""DPLS Lab: which images are hard in adversarial training, and difficulty proportional label smoothing (DPLS).
+
+Reading order:
+
+training      THE MAIN PATH: train() reads like Algorithm 1
+targets       how much each label is smoothed: hard, uniform, DPLS; lambda_min from a target mean
+objectives    what training minimises: standard, PGD-AT, TRADES
+attacks       threat set, goals, PGD
+models        WideResNet, PreActResNet-18, SmallCNN; frozen_eval
+dynamics      the record of every example in every epoch; DifficultyTracker for other people's loops
+difficulty    measures of the record, normalisers, what to leave out
+evaluation    which examples a net gets right, with what interval
+data          sources, probes, cache, tensors, augmentation
+config        RunConfig, presets, the chained recipe hash
+runs          the run directory: every file name in one place
+submission    from a configuration to a run directory; worker: from there to a finished run
+checkpoints   full states, resuming, branching
+examples      the per-example table; report: a run in words
+cli           python -m dpls; bench and doctor: how fast, and what is missing
+randomness    seeds mixed by hash, noise by example
+
+The names below are the public interface for other people's training loops.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dpls.dynamics import DifficultyTracker as DifficultyTracker
+    from dpls.targets import lambda_min_for as lambda_min_for
+    from dpls.targets import smoothing_factors as smoothing_factors
+    from dpls.targets import soft_labels as dpls_labels
+
+_PUBLIC = {
+    "DifficultyTracker": ("dpls.dynamics", "DifficultyTracker"),
+    "dpls_labels": ("dpls.targets", "soft_labels"),
+    "lambda_min_for": ("dpls.targets", "lambda_min_for"),
+    "smoothing_factors": ("dpls.targets", "smoothing_factors"),
+}
+__all__ = ["DifficultyTracker", "dpls_labels", "lambda_min_for", "smoothing_factors"]
+
+
+def __getattr__(name: str) -> object:
+    """Imports a public name when it is asked for, so that a page or a worker does not load torch by ``import dpls``."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'dpls' has no attribute {name!r}")
+    module, attribute = _PUBLIC[name]
+    return getattr(import_module(module), attribute)

@@ -141,7 +141,7 @@ def resume(config: RunConfig, run: Run, count: int, net: nn.Module, optimiser: O
         signals = {name: (dtype, unseen(dtype)) for name, dtype in RECORDED.items()}
         run.create_dynamics(np.arange(count), signals, config.epochs)
         if parent:
-            take_over(find_run(run.path.parent, parent["run"]), run, parent["epoch"], config.epochs)
+            take_over(find_run(run.path.parent, parent["run"]), run, parent["epoch"])
     rows = run.metrics()
     epoch = max((e for e in stored_epochs(run) if e <= len(rows)), default=0)
     if epoch:
@@ -151,10 +151,10 @@ def resume(config: RunConfig, run: Run, count: int, net: nn.Module, optimiser: O
     return epoch, max((score for score in own if score is not None), default=-math.inf)
 
 
-def take_over(parent: Run, child: Run, epoch: int, epochs: int) -> None:
+def take_over(parent: Run, child: Run, epoch: int) -> None:
     """Copies the parent's first epochs and links its state, so that each directory stands alone."""
-    rows = parent.dynamics(epoch)
-    for name, array in child.dynamics(epochs, "r+").items():
-        array[:epoch] = rows[name]
+    record = parent.dynamics(epoch)
+    for number in range(epoch):
+        child.write_dynamics(number + 1, {name: rows[number] for name, rows in record.items()})
     adopt_state(parent, child, epoch)
     child.keep_metrics(parent.metrics()[:epoch])

@@ -47,6 +47,11 @@ def _hardest(run: Run, table: pd.DataFrame, count: int) -> list[str]:
             f"  {row['id']:>6}  {label[:14]:<14} {row['cause'] or '-':<14} {row['difficulty']:>10.3f}"
             f" {row['zero_one']:>6.0%} {row['cross_entropy']:>6.2f} {row['factor']:>7.3f}"
         )
+    unseen = int(table.loc[table["split"] == "train", "difficulty"].isna().sum())
+    if unseen:
+        lines.append(
+            f"  note: {unseen:,} training images have no difficulty (never seen, or all alike); their factor is 1"
+        )
     return lines
 
 

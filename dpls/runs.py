@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -173,11 +173,18 @@ class Run:
             array[:] = unseen
             array.flush()
 
-    def dynamics(self, epochs: int | None = None, mode: Literal["r", "r+"] = "r") -> dict[str, np.ndarray]:
+    def write_dynamics(self, epoch: int, signals: Mapping[str, np.ndarray]) -> None:
+        """Fills an epoch's rows, {signal: (N,)}; they exist once ``commit`` has written the epoch's row of metrics."""
+        for name, values in signals.items():
+            array = np.lib.format.open_memmap(self.path / "dynamics" / f"{name}.npy", "r+")
+            array[epoch - 1] = values
+            array.flush()
+
+    def dynamics(self, epochs: int | None = None) -> dict[str, np.ndarray]:
         """{signal: (epochs, N)}: memory maps of the committed epochs, or of as many as asked for."""
         rows = len(self.metrics()) if epochs is None else epochs
         files = sorted((self.path / "dynamics").glob("*.npy"))
-        return {f.stem: np.load(f, mmap_mode=mode)[:rows] for f in files if f.stem != "ids"}
+        return {f.stem: np.load(f, mmap_mode="r")[:rows] for f in files if f.stem != "ids"}
 
     def ids(self) -> np.ndarray:
         """int64 (N,): the example of each column of the record."""

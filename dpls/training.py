@@ -66,8 +66,7 @@ def train(config: RunConfig, run: Run, dataset: Dataset, progress: Progress) -> 
         seconds = time.perf_counter() - began
         row |= {"seconds": round(seconds, 3), "images_per_second": round(int(keep.sum()) / seconds, 1)}
 
-        for name, values in record.numpy().items():
-            run.dynamics(config.epochs, "r+")[name][epoch - 1] = values
+        run.write_dynamics(epoch, record.numpy())
         if (score := row[config.selection.column]) is not None and score > best:
             best = score
             save_weights(parts.net, run.checkpoints / "best.safetensors", epoch)

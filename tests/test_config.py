@@ -1,0 +1,171 @@
+"""RunConfig: what decides a run's numbers, and who may share a beginning with whom."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpls.attacks import PGD
+from dpls.config import ENGINE, RunConfig, Schedule, make_config, override, preset_names, read_settings
+from dpls.errors import UserError
+
+PAPER = read_settings("paper-cifar10")
+GOLDEN_90 = "687a9ed25f72476cb29b"
+GOLDEN_110 = "9ec77fddd605ff27ec3e"
+GOLDEN_LOSSES = [1.209142, 1.125337]
+
+
+def paper(*assignments: str) -> RunConfig:
+    return make_config(override(PAPER, list(assignments)))
+
+
+def test_golden_hashes_of_the_engine() -> None:
+    """Fails when the meaning of a configuration changes. If results change with it, raise ENGINE; then set these anew."""
+    assert ENGINE == 1
+    assert paper().hash_at(90, "data") == GOLDEN_90
+    assert paper().hash_at(110, "data") == GOLDEN_110
+
+
+def test_golden_numbers_of_the_engine(tiny) -> None:
+    """Fails when the same configuration gives other numbers. If that is meant, raise ENGINE and set these anew."""
+    from dpls.data import TRAIN
+    from dpls.dynamics import Epoch
+    from dpls.training import build, train_epoch
+
+    class Silent:
+        def images(self, count): ...
+
+        def epoch(self, row): ...
+
+    settings = {
+        "net": {"kind": "small_cnn", "width": 4},
+        "phases": [{"until": 3}],
+        "augmentation": {"pad": 1, "flip": True},
+    }
+    config = make_config(
+        settings | {"optimiser": {"lr": 0.05, "batch_size": 16}, "device": "cpu", "precision": "float32"}
+    ).resolved()
+    dataset = tiny()
+    parts = build(config, dataset)
+    count = len(dataset.ids(TRAIN))
+    losses = []
+    for epoch in (1, 2):
+        record = Epoch(len(dataset.labels), parts.device)
+        keep = torch.ones(count, dtype=torch.bool)
+        losses.append(train_epoch(parts, epoch, config.phases[0], torch.ones(count), keep, record, Silent()))
+    assert ENGINE == 1
+    assert losses == pytest.approx(GOLDEN_LOSSES, rel=2e-3)
+
+
+def test_branches_share_what_lies_before_the_border() -> None:
+    base, branch = paper(), paper("phases.1.factors.lambda_min=0.7")
+    assert base.hash_at(90, "data") == branch.hash_at(90, "data")
+    assert base.hash_at(91, "data") != branch.hash_at(91, "data")
+
+
+def test_one_phase_of_hard_labels_shares_the_beginning_with_two() -> None:
+    one = paper('phases=[{"until":110}]')
+    assert one.hash_at(90, "data") == paper().hash_at(90, "data")
+    two = paper('phases=[{"until":90},{"until":110}]')
+    assert two.hash_at(110, "data") == one.hash_at(110, "data"), "neighbouring phases that say the same are one"
+
+
+def test_a_later_border_is_another_dpls() -> None:
+    """T decides which epochs are counted, so two DPLS phases in a row are not one."""
+    split = paper(
+        'phases=[{"until":90},{"until":100,"factors":{"kind":"dpls"}},{"until":110,"factors":{"kind":"dpls"}}]'
+    )
+    whole = paper('phases=[{"until":90},{"until":110,"factors":{"kind":"dpls"}}]')
+    assert split.hash_at(100, "data") == whole.hash_at(100, "data")
+    assert split.hash_at(110, "data") != whole.hash_at(110, "data")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seed=1",
+        "eps=4/255",
+        "net.width=9",
+        "augmentation.pad=3",
+        "observing=sweep",
+        "optimiser.lr=0.2",
+        "objective.attack.steps=7",
+        "schedule.decays=[50,105]",
+        "selection.every=2",
+    ],
+)
+def test_everything_that_changes_phase_1_changes_its_hash(change: str) -> None:
+    assert paper(change).hash_at(90, "data") != paper().hash_at(90, "data")
+
+
+@pytest.mark.parametrize(
+    "change", ["device=cpu", "evaluations=[]", "difficulty.measure=aum", "schedule.decays=[100,107]"]
+)
+def test_what_does_not_change_phase_1_keeps_its_hash(change: str) -> None:
+    assert paper(change).hash_at(90, "data") == paper().hash_at(90, "data")
+
+
+def test_the_measure_of_difficulty_changes_phase_2() -> None:
+    assert paper("difficulty.measure=aum").hash_at(110, "data") != paper().hash_at(110, "data")
+
+
+def test_other_images_are_another_recipe() -> None:
+    assert paper().hash_at(90, "data") != paper().hash_at(90, "other")
+
+
+def test_defect_20_eps_is_said_once_and_the_step_follows() -> None:
+    config = paper("eps=4/255").resolved()
+    attacks = [config.objective.attack, config.phases[0].objective.attack, config.selection.attack, *config.evaluations]
+    assert all(attack.radius == 4 / 255 and attack.step_length == 1 / 255 for attack in attacks)
+    own = paper('evaluations=[{"steps":20,"eps":"2/255"}]').resolved()
+    assert own.evaluations[0].radius == 2 / 255
+
+
+def test_paper_preset_is_the_articles_recipe() -> None:
+    config = paper().resolved()
+    assert (config.net.depth, config.net.width, config.epochs) == (28, 10, 110)
+    assert (config.phases[0].until, config.counted_epochs, config.schedule.decays) == (90, 90, (100, 105))
+    o = config.optimiser
+    assert (o.batch_size, o.lr, o.momentum, o.weight_decay) == (128, 0.1, 0.9, 5e-4)
+    assert config.objective.attack == PGD(steps=10, eps=8 / 255)
+    assert config.objective.attack.step_length == pytest.approx(2 / 255)
+    assert config.phases[1].factors.lambda_min == 0.5
+
+
+def test_learning_rate_steps_down_after_the_decay_epochs() -> None:
+    schedule = Schedule(decays=(100, 105))
+    assert [schedule.scale(e, 110) for e in (0, 99.99, 100, 104.5, 105, 109)] == pytest.approx(
+        [1, 1, 0.1, 0.1, 0.01, 0.01]
+    )
+
+
+@given(st.floats(0, 1), st.integers(2, 50), st.integers(0, 3))
+def test_annealing_rises_then_falls_to_zero(part: float, epochs: int, warmup: int) -> None:
+    schedule = Schedule(warmup=min(warmup, epochs - 1), anneal=True)
+    assert 0 <= schedule.scale(part * epochs, epochs) <= 1
+    assert schedule.scale(epochs, epochs) == 0
+
+
+def test_setting_a_kind_replaces_the_component() -> None:
+    config = make_config(override(PAPER, ["net.kind=small_cnn", "net.width=8"]))
+    assert config.net.model_dump() == {"normalise": True, "kind": "small_cnn", "width": 8}
+
+
+def test_override_leaves_its_input_alone() -> None:
+    before = read_settings("demo")
+    override(before, ["eps=0.5", "phases.0.until=3"])
+    assert before == read_settings("demo")
+
+
+def test_the_standard_twin_differs_in_objective_and_selection_only() -> None:
+    demo, twin = (make_config(read_settings(name)).model_dump() for name in ("demo", "demo-standard"))
+    assert {name for name in demo if demo[name] != twin[name]} == {"objective", "selection"}
+
+
+def test_presets_are_named() -> None:
+    assert {"demo", "demo-standard", "paper-cifar10"} <= set(preset_names())
+
+
+def test_errors_say_how_many_more() -> None:
+    with pytest.raises(UserError, match=r"\(and 1 more\)"):
+        paper("eps=300", "seed=-1")
