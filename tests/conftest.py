@@ -15,6 +15,8 @@ from dpls.data.split import Split
 from dpls.models import Architecture, Normalise, SmallCNN
 from dpls.randomness import generator
 
+torch.set_num_threads(1)  # tests are small: a second thread costs more than it brings, above all beside other work
+
 DEVICES = ["cpu", *(["cuda:0"] if torch.cuda.is_available() else [])]
 SMALL: dict[str, dict[str, Any]] = {"wide_resnet": {"depth": 10, "width": 1}, "small_cnn": {"width": 4}}
 """Settings that make a network small, by kind; a network that is not listed is tested as it is."""

@@ -1,8 +1,7 @@
-"""Networks against published parameter counts and independent forward passes; frozen_eval reads a net and never moves it."""
+"""Networks against published parameter counts and independent forward passes; frozen_eval only ever reads a net."""
 
 import copy
 import gc
-import itertools
 import weakref
 
 import pytest
@@ -63,13 +62,12 @@ def test_a_wide_resnet_has_whole_blocks(depth: int) -> None:
 
 @every_architecture
 def test_defect_19_any_size_and_any_channels(architecture: type[Architecture], device: torch.device) -> None:
-    for channels, classes, size in itertools.product((1, 3), (2, 10), (8, 28, 32, 96)):
-        if size > 32 and (channels, classes) != (3, 10):
-            continue
+    for channels, classes in ((1, 2), (3, 10)):
         net = build(architecture, channels, classes).to(device)
-        x = images(2, channels, size).to(device)
-        for logits in (net(x), frozen_eval(net)(x)):
-            assert logits.shape == (2, classes) and logits.isfinite().all()
+        for size in (8, 28, 32, 96):
+            x = images(2, channels, size).to(device)
+            for logits in (net(x), frozen_eval(net)(x)):
+                assert logits.shape == (2, classes) and logits.isfinite().all()
 
 
 @every_architecture
@@ -187,7 +185,6 @@ def test_the_net_is_left_exactly_as_found(
     net, x = lively(build(architecture)).to(device).train(training), images(4).to(device)
     list(net.modules())[-1].train(not training)  # not even a mixed mode is changed
     next(net.parameters()).requires_grad_(False)
-    F.cross_entropy(copy.deepcopy(net)(x), torch.arange(4, device=device))
     for p in net.parameters():
         p.grad = torch.full_like(p, 0.5) if p.requires_grad else None
 
