@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from torch import Tensor, nn
 
 from dpls.component import Component
@@ -16,6 +17,8 @@ from dpls.models import Architecture, Normalise, SmallCNN
 from dpls.randomness import generator
 
 torch.set_num_threads(1)  # tests are small: a second thread costs more than it brings, above all beside other work
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.load_profile("repeatable")
 
 DEVICES = ["cpu", *(["cuda:0"] if torch.cuda.is_available() else [])]
 SMALL: dict[str, dict[str, Any]] = {"wide_resnet": {"depth": 10, "width": 1}, "small_cnn": {"width": 4}}

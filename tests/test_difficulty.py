@@ -1,0 +1,379 @@
+"""Measures against worked examples and plain loops; orders, normalises and leaves out without losing an example."""
+
+import itertools
+import math
+import time
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_tiny
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from dpls.data import TRAIN
+from dpls.data.split import Split
+from dpls.difficulty import (
+    MEASURES,
+    NORMALISERS,
+    Difficulty,
+    Dynamics,
+    MeasureName,
+    NormaliserName,
+    auroc,
+    leave_out,
+    normalise,
+    rank,
+    signals_of,
+    visits,
+)
+from dpls.dynamics import SIGNALS, Epoch, signals, unseen
+from dpls.errors import UserError
+from dpls.randomness import Noise
+
+every_measure = pytest.mark.parametrize("name", MEASURES)
+every_normaliser = pytest.mark.parametrize("name", NORMALISERS)
+scores = arrays(np.float64, st.integers(2, 40), elements=st.floats(-1e3, 1e3).map(lambda x: round(x, 1)))
+
+
+def record(epochs: int = 12, count: int = 60, classes: int = 4, seed: int = 0) -> dict[str, np.ndarray]:
+    """Logits of examples that are learnt earlier or later, through the record's own signals; the last is never seen."""
+    rng = np.random.default_rng(seed)
+    speed = np.linspace(1.2, -0.2, count)
+    y = torch.from_numpy(rng.integers(classes, size=count))
+    found: list[dict[str, np.ndarray]] = []
+    for t in range(epochs):
+        logits = rng.normal(0, 1, (count, classes))
+        logits[np.arange(count), y] += speed * t
+        epoch = Epoch(count, torch.device("cpu"))
+        ids = torch.from_numpy(rng.permutation(count - 1)[: count - 4])  # three others are missed in each epoch
+        epoch.put(ids, torch.from_numpy(logits)[ids], y[ids])
+        found.append(epoch.numpy())
+    return {name: np.stack([e[name] for e in found]) for name in SIGNALS}
+
+
+def of_logits(logits: list[list[float]], y: int) -> Dynamics:
+    """The record of one example over epochs."""
+    s = signals(torch.tensor(logits, dtype=torch.float64), torch.full((len(logits),), y))
+    return {name: value.numpy()[:, None] for name, value in s.items()}
+
+
+def correctness(*rows: list[int]) -> Dynamics:
+    """A record in which only ``correct`` matters; a row an example."""
+    correct = np.array(rows, dtype=np.uint8).T
+    seen = np.where(correct == 255, np.nan, 0.5)
+    return {name: correct if name == "correct" else seen for name in SIGNALS}
+
+
+# Tables
+
+
+def test_the_names_equal_the_tables() -> None:
+    assert get_args(MeasureName) == tuple(MEASURES)
+    assert get_args(NormaliserName) == tuple(NORMALISERS)
+
+
+# What every measure promises
+
+
+@every_measure
+def test_defect_06_never_seen_is_nan_and_not_easy(name: str) -> None:
+    d = record()
+    values = MEASURES[name].compute(d)
+    assert values.shape == (60,) and values.dtype == np.float64
+    assert np.isnan(values[-1]) and np.isfinite(values[:-1]).all()
+
+
+@every_measure
+def test_permuting_examples_permutes_scores(name: str) -> None:
+    d = record()
+    order = np.random.default_rng(1).permutation(60)
+    permuted = MEASURES[name].compute({k: np.ascontiguousarray(v[:, order]) for k, v in d.items()})
+    assert np.array_equal(permuted, MEASURES[name].compute(d)[order], equal_nan=True)
+
+
+@every_measure
+def test_an_epoch_in_which_nobody_was_seen_changes_nothing(name: str) -> None:
+    d = record()
+    learnt = (d["correct"] == 1).any(0)  # forgetting counts epochs for the others
+    blank = {k: np.insert(v, 5, unseen(SIGNALS[k]), axis=0) for k, v in d.items()}
+    before, after = MEASURES[name].compute(d)[learnt], MEASURES[name].compute(blank)[learnt]
+    np.testing.assert_allclose(after, before, rtol=1e-14, atol=0)
+
+
+@every_measure
+def test_measures_leave_the_record_as_it_is(name: str) -> None:
+    d = record()
+    copies = {k: v.copy() for k, v in d.items()}
+    MEASURES[name].compute(d)
+    assert all(np.array_equal(d[k], copies[k], equal_nan=True) for k in d)
+
+
+@every_measure
+def test_the_direction_agrees_with_how_late_an_example_was_learnt(name: str) -> None:
+    values = MEASURES[name].compute(record(epochs=40, count=300))[:-1] * (1 if MEASURES[name].higher_is_harder else -1)
+    speed_rank = np.arange(299)  # the later, the slower
+    if name in ("variability", "forgetting"):  # high for the ambiguous: the hopeless are neither learnt nor forgotten
+        values, speed_rank = values[:200], speed_rank[:200]
+    assert stats.spearmanr(values, speed_rank).statistic > 0.4
+
+
+PLAIN = {
+    "zero_one": lambda c, p, loss, m, e: 1 - np.mean(c),
+    "cross_entropy": lambda c, p, loss, m, e: np.mean(loss),
+    "el2n": lambda c, p, loss, m, e: np.mean(e),
+    "forgetting": lambda c, p, loss, m, e: sum(a == 1 and b == 0 for a, b in itertools.pairwise(c)),
+    "aum": lambda c, p, loss, m, e: np.mean(m),
+    "confidence": lambda c, p, loss, m, e: np.mean(p),
+    "variability": lambda c, p, loss, m, e: np.std(p),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_measures_equal_a_loop_over_visits(name: str) -> None:
+    d = record()
+    values = MEASURES[name].compute(d)
+    for i in range(59):
+        seen = d["correct"][:, i] != 255
+        columns = (d[s][seen, i].astype(np.float64) for s in ("correct", "p_true", "loss", "margin", "error_norm"))
+        expected = PLAIN[name](*columns)
+        if name == "forgetting" and not (d["correct"][seen, i] == 1).any():
+            expected = len(d["correct"])
+        assert values[i] == pytest.approx(expected, rel=1e-6, abs=1e-7)
+
+
+# Worked examples
+
+
+def test_a_sequence_by_hand() -> None:
+    d = correctness([0, 1, 0, 1, 1])
+    assert MEASURES["forgetting"].compute(d).tolist() == [1]
+    assert MEASURES["zero_one"].compute(d).tolist() == [2 / 5]
+    assert visits(d).tolist() == [5]
+
+
+def test_never_learnt_is_forgotten_as_often_as_there_are_epochs() -> None:
+    d = correctness([0, 0, 0, 0], [1, 1, 1, 1], [1, 0, 1, 0], [255, 0, 255, 0], [255, 255, 255, 255], [1, 255, 0, 255])
+    assert MEASURES["forgetting"].compute(d).tolist() == pytest.approx([4, 0, 2, 4, math.nan, 1], nan_ok=True)
+
+
+def test_defect_06_rates_are_per_visit() -> None:
+    d = correctness([0, 1, 255, 255], [0, 1, 0, 1], [255, 255, 255, 255], [0, 255, 255, 255])
+    assert visits(d).tolist() == [2, 4, 0, 1]
+    assert MEASURES["zero_one"].compute(d).tolist() == pytest.approx([0.5, 0.5, math.nan, 1], nan_ok=True)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_el2n_of_right_wrong_and_undecided(classes: int) -> None:
+    right, wrong, even = ([60.0 * (k == c) for k in range(classes)] for c in (0, 1, classes))
+    for logits, expected in ((right, 0), (wrong, 2**0.5), (even, (1 - 1 / classes) ** 0.5)):
+        assert float(MEASURES["el2n"].compute(of_logits([logits], 0))[0]) == pytest.approx(expected, abs=1e-7)
+
+
+def test_a_model_that_is_always_right_and_sure_finds_nothing_hard() -> None:
+    d = of_logits([[60.0, 0.0, 0.0]] * 5, 0)
+    for name in ("zero_one", "cross_entropy", "el2n", "forgetting", "variability"):
+        assert float(MEASURES[name].compute(d)[0]) == pytest.approx(0, abs=1e-12)
+    assert float(MEASURES["confidence"].compute(d)[0]) == 1 and float(MEASURES["aum"].compute(d)[0]) == 60
+
+
+def test_aum_by_hand() -> None:
+    d = of_logits([[3.0, 1.0, -1.0], [0.0, 4.0, 5.0]], 0)
+    assert float(MEASURES["aum"].compute(d)[0]) == pytest.approx((2 - 5) / 2)
+
+
+def test_adversarial_signals_are_the_other_half_of_the_record() -> None:
+    clean, attacked = record(), record(seed=1)
+    both = clean | {f"{k}_adv": v for k, v in attacked.items()}
+    assert signals_of(both, False).keys() == signals_of(both, True).keys() == SIGNALS.keys()
+    ids = np.arange(60)
+    for adversarial, half in ((False, clean), (True, attacked)):
+        found = Difficulty(adversarial=adversarial)(both, ids)
+        assert np.array_equal(found, Difficulty()(half, ids), equal_nan=True)
+
+
+@every_measure
+@pytest.mark.parametrize("normaliser", NORMALISERS)
+def test_difficulty_is_in_the_unit_interval_and_higher_means_harder(name: str, normaliser: str) -> None:
+    d = record()
+    found = Difficulty(measure=name, normaliser=normaliser)(d, np.arange(60))
+    natural = MEASURES[name].compute(d)[:-1]
+    assert np.isnan(found[-1]) and found[:-1].min() >= 0 and found[:-1].max() <= 1
+    expected = 1 if MEASURES[name].higher_is_harder else -1
+    assert stats.spearmanr(found[:-1], natural).statistic == pytest.approx(expected)
+
+
+def test_difficulty_is_scaled_by_the_reference_alone() -> None:
+    d = correctness([0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 1, 1], [1, 1, 1, 1])
+    assert Difficulty()(d, np.array([1, 2])).tolist() == [1, 1, 0, 0]
+    assert Difficulty()(d, np.arange(4)).tolist() == [1, 0.5, 0.25, 0]
+
+
+# Normalisers
+
+
+@every_normaliser
+@given(data=scores)
+def test_normalised_scores_keep_their_order_and_their_nan(name: NormaliserName, data: np.ndarray) -> None:
+    if data.min() == data.max():
+        data = np.append(data, data[0] + 1)
+    with_nan = np.append(data, math.nan)
+    found = normalise(with_nan, name)
+    assert np.isnan(found[-1]) and np.array_equal(found[:-1], normalise(data, name))
+    order = np.argsort(data, kind="stable")
+    assert (np.diff(found[order]) >= 0).all() and found[order[0]] >= 0 and found[order[-1]] <= 1
+    assert (found[:-1][data == data[0]] == found[0]).all()
+    new = np.array([data.min() - 1, data.max() + 1])
+    below, above = normalise(new, name, data)
+    assert (below, above) == (0, 1)
+
+
+@given(data=scores)
+def test_min_max_is_linear_between_its_extremes(data: np.ndarray) -> None:
+    data = np.append(data, [-2000, 2000])
+    np.testing.assert_allclose(normalise(data, "min_max"), (data + 2000) / 4000, rtol=0, atol=1e-15)
+
+
+@given(data=scores)
+def test_ranks_average_exactly_one_half(data: np.ndarray) -> None:
+    found = rank(data, data)
+    assert found.sum() == len(data) / 2 or found.mean() == pytest.approx(0.5, abs=1e-15)
+    np.testing.assert_allclose(found, (stats.rankdata(data) - 0.5) / len(data), rtol=0, atol=1e-15)
+
+
+@every_normaliser
+def test_defect_17_scores_that_do_not_differ_are_refused(name: NormaliserName) -> None:
+    for constant in (np.zeros(5), np.full(5, 0.3), np.array([0.2, math.nan, 0.2])):
+        with pytest.raises(UserError, match="same difficulty score"):
+            normalise(constant, name)
+    with pytest.raises(UserError, match="no example has a difficulty score"):
+        normalise(np.full(3, math.nan), name)
+    with pytest.raises(UserError):  # the reference is what must differ
+        normalise(np.array([0.0, 1.0, 1.0]), name, np.array([1.0, 1.0]))
+
+
+def test_defect_17_one_outlier_moves_min_max_but_not_ranks() -> None:
+    ordinary = np.linspace(0, 1, 101)
+    outlier = np.append(ordinary, 1000.0)
+    assert normalise(outlier, "min_max")[100] < 0.01
+    assert normalise(outlier, "rank")[100] > 0.98
+
+
+# Leaving out
+
+
+@pytest.mark.parametrize("which", ["hardest", "easiest", "random"])
+@pytest.mark.parametrize("share", [0, 0.004, 1e-9])
+def test_defect_12_a_share_of_nothing_keeps_all(which: str, share: float) -> None:
+    selection = leave_out(np.random.default_rng(0).random(100), share, which, 0)
+    assert selection.keep.all() and len(selection.keep) == 100 and selection.tied == 0
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.25, 0.5, 0.99])
+def test_leaving_out_takes_the_extremes(share: float) -> None:
+    difficulty = np.random.default_rng(0).permutation(100) / 100
+    count = round(share * 100)
+    hardest, easiest = (leave_out(difficulty, share, which, 0) for which in ("hardest", "easiest"))
+    assert sorted(difficulty[~hardest.keep]) == [x / 100 for x in range(100 - count, 100)]
+    assert sorted(difficulty[~easiest.keep]) == [x / 100 for x in range(count)]
+    assert hardest.tied == easiest.tied == 0
+    assert leave_out(difficulty, share, "random", 0).keep.sum() == 100 - count
+
+
+def test_leaving_out_at_random_ignores_difficulty() -> None:
+    difficulty = np.random.default_rng(0).random(2000)
+    dropped = ~leave_out(difficulty, 0.5, "random", 3).keep
+    assert stats.kstest(difficulty[dropped], "uniform").pvalue > 1e-3
+    assert np.array_equal(dropped, ~leave_out(difficulty[::-1], 0.5, "random", 3).keep)
+    assert not np.array_equal(dropped, ~leave_out(difficulty, 0.5, "random", 4).keep)
+
+
+def test_defect_13_ids_survive_repeated_leaving_out() -> None:
+    split = Split.of(make_tiny(75), TRAIN, torch.device("cpu"))
+    ids = split.ids.numpy()
+    assert (np.diff(ids) > 1).any()  # ids are not positions in the split
+    difficulty = np.random.default_rng(0).random(len(ids))
+    keep = leave_out(difficulty, 0.2, "hardest", 0).keep
+    keep &= leave_out(difficulty, 0.2, "easiest", 0).keep
+    low, high = np.sort(difficulty)[[9, 35]]
+    expected = set(ids[(difficulty >= low) & (difficulty <= high)])
+    rows = torch.from_numpy(np.flatnonzero(keep))
+    rows = rows[Noise(0, split.ids[rows]).order()]
+    met = [i for part in rows.split(7) for i in split.ids[split.batch(part).rows].tolist()]
+    assert len(met) == len(set(met)) == 27 and set(met) == expected
+    for part in rows.split(7):
+        batch = split.batch(part)
+        assert torch.equal(batch.y, split.labels[batch.rows])
+        assert torch.equal((batch.x * 255).round().to(torch.uint8), split.images[batch.rows])
+
+
+def test_defect_14_ties_are_broken_by_the_seed_and_reported() -> None:
+    difficulty = np.repeat([0.0, 0.5, 1.0], [40, 50, 10])
+    first, again, other = (leave_out(difficulty, 0.3, "hardest", seed) for seed in (0, 0, 1))
+    for selection in (first, again, other):
+        dropped = ~selection.keep
+        assert dropped.sum() == 30 and dropped[90:].all() and not dropped[:40].any()
+        assert selection.tied == 30  # 20 of the 50 in the middle went, 30 could as well have gone
+    assert np.array_equal(first.keep, again.keep) and not np.array_equal(first.keep, other.keep)
+    assert leave_out(difficulty, 0.1, "hardest", 0).tied == 0
+    assert leave_out(difficulty, 0.05, "hardest", 0).tied == 5
+    assert leave_out(difficulty, 0.25, "easiest", 0).tied == 15
+
+
+def test_defect_14_every_tied_example_is_as_likely_to_leave() -> None:
+    counts = sum((~leave_out(np.zeros(20), 0.25, "hardest", seed).keep).astype(int) for seed in range(400))
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_unseen_examples_are_neither_hardest_nor_easiest() -> None:
+    difficulty = np.array([math.nan, 0.1, 0.9, math.nan, 0.5, 0.2, math.nan, 0.3])
+    for which, expected in (("hardest", {2, 4}), ("easiest", {1, 5})):
+        assert set(np.flatnonzero(~leave_out(difficulty, 0.25, which, 0).keep)) == expected
+
+
+@given(data=scores, share=st.floats(0, 0.99), which=st.sampled_from(["hardest", "easiest", "random"]))
+def test_what_leaves_is_never_on_the_wrong_side_of_what_stays(data: np.ndarray, share: float, which: str) -> None:
+    selection = leave_out(data, share, which, 7)
+    keep = selection.keep
+    assert (~keep).sum() == round(share * len(data))
+    if which == "random" or keep.all():
+        return
+    sign = 1 if which == "hardest" else -1
+    cut = (sign * data[~keep]).min()
+    assert (sign * data[keep]).max(initial=-math.inf) <= cut
+    assert selection.tied == (sign * data[keep] == cut).sum()
+
+
+def test_defect_15_leaving_out_5000_of_50000_takes_no_time() -> None:
+    difficulty = np.round(np.random.default_rng(0).random(50_000), 2)
+    seconds = []
+    for seed in range(3):
+        began = time.perf_counter()
+        assert (~leave_out(difficulty, 0.1, "hardest", seed).keep).sum() == 5000
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 0.2
+
+
+# AUROC
+
+
+@given(data=scores, seed=st.integers(0, 99))
+def test_auroc_equals_scikit_learn(data: np.ndarray, seed: int) -> None:
+    positive = np.random.default_rng(seed).random(len(data)) < 0.4
+    positive[:2] = [True, False]
+    assert auroc(data, positive) == pytest.approx(roc_auc_score(positive, data), abs=1e-12)
+
+
+def test_auroc_of_one_kind_only_is_nan() -> None:
+    assert math.isnan(auroc(np.arange(3.0), np.zeros(3, dtype=bool)))
+    assert math.isnan(auroc(np.arange(3.0), np.ones(3, dtype=bool)))
+
+
+def test_auroc_of_a_perfect_and_an_inverted_order() -> None:
+    positive = np.array([False, False, True])
+    assert auroc(np.array([0.1, 0.2, 0.3]), positive) == 1 and auroc(np.array([0.3, 0.2, 0.1]), positive) == 0
+    assert auroc(np.zeros(3), positive) == 0.5
