@@ -105,6 +105,14 @@ def test_defect_16_lambda_min_gives_exactly_the_mean_or_is_refused(
     assert DPLS(mean=mean)(difficulty, classes).mean() == pytest.approx(mean, abs=1e-12)
 
 
+@given(difficulties, class_counts, st.floats(0, 0.999))
+def test_defect_16_lambda_min_for_inverts_the_mean(difficulty: np.ndarray, classes: int, share: float) -> None:
+    assume(difficulty.mean() > 0.01)
+    lambda_min = 1 / classes + share * (1 - 1 / classes)  # dense down to 1 / classes: nothing is clipped on the way
+    mean = float(smoothing_factors(difficulty, lambda_min).mean())
+    assert lambda_min_for(mean, difficulty, classes) == pytest.approx(lambda_min, abs=1e-12)
+
+
 @pytest.mark.parametrize("average", [0.05, 0.1, 0.15])
 def test_defect_16_a_mean_of_085_cannot_be_reached_where_difficulty_is_low(average: float) -> None:
     with pytest.raises(UserError, match="rank"):
