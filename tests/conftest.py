@@ -1,6 +1,7 @@
 """What test files share: devices, a tiny data set, a small trained net, a layer that notes what passes through it."""
 
 import copy
+import os
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
@@ -16,7 +17,11 @@ from dpls.data.split import Split
 from dpls.models import Architecture, Normalise, SmallCNN
 from dpls.randomness import generator
 
-torch.set_num_threads(1)  # tests are small: a second thread costs more than it brings, above all beside other work
+# One thread, here and in the processes tests start: tests are small, so a second costs more than it brings, and a run
+# equals another only if both had as many.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
 
