@@ -151,15 +151,12 @@ def _textbook_epoch(
         optimiser.step()
 
 
-def _subset(split: Split, count: int) -> Split:
-    return Split(split.images[:count], split.labels[:count], split.ids[:count], split.device)
-
-
 def _bench_train(settings: Bench, runs: Path) -> dict[str, Any]:
     """Training steps: the ladder from the textbook loop to ours, and what recording and smoothing cost on top."""
     images, steps = settings.images or settings.batch_size, settings.steps or 10
     parts, dataset = _parts(settings, runs, images)
-    train, others = _subset(parts.splits[TRAIN], images), [_subset(s, 0) for s in parts.splits[1:]]
+    everything = torch.arange(images)
+    train, others = parts.splits[TRAIN].take(everything), [s.take(everything[:0]) for s in parts.splits[1:]]
     ours = Parts(
         parts.config,
         (train, others[0], others[1]),
@@ -170,7 +167,6 @@ def _bench_train(settings: Bench, runs: Path) -> dict[str, Any]:
         parts.dtype,
     )
     low = parts.dtype == torch.bfloat16
-    everything = torch.ones(images, dtype=torch.bool)
     smooth = torch.linspace(0.5, 1, images, device=parts.device)
     plain = [(b.x.contiguous(), b.y) for b in train.batches(settings.batch_size)]
     last = [(b.x, b.y) for b in train.batches(settings.batch_size)]
@@ -217,7 +213,7 @@ def _bench_attack(settings: Bench, runs: Path) -> dict[str, Any]:
     parts, _ = _parts(settings, runs, images)
     _warm(parts, settings)
     test, attack = parts.splits[TEST], PGD(eps=settings.eps, steps=steps)
-    timed, judged = _subset(test, images), _subset(test, JUDGED)
+    timed, judged = test.take(torch.arange(images)), test.take(torch.arange(JUDGED))
     nets = {
         form: copy.deepcopy(parts.net).to(memory_format=form) for form in (torch.contiguous_format, torch.channels_last)
     }
@@ -264,7 +260,7 @@ def _bench_attack(settings: Bench, runs: Path) -> dict[str, Any]:
 
 def _warm(parts: Parts, settings: Bench) -> None:
     """A few epochs of PGD-3 training, so that about half of the test images are robust."""
-    everything = torch.ones(len(parts.splits[TRAIN]), dtype=torch.bool)
+    everything = torch.arange(len(parts.splits[TRAIN]))
     phase = Phase(until=100, objective=PGDAT(attack=PGD(steps=3, eps=settings.eps)))
     for epoch in range(1, settings.warm_epochs + 1):
         record = Epoch(sum(len(split) for split in parts.splits), parts.device)

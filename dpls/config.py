@@ -146,14 +146,10 @@ class RunConfig(Component):
         """T, the epochs whose record is called difficulty: those before the last phase, or all of a single phase."""
         return self.phases[-2].until if len(self.phases) > 1 else self.epochs
 
-    def phase_at(self, epoch: int) -> tuple[Phase, int]:
-        """The phase of a (1-based) epoch, and the epoch after which it started."""
-        start = 0
-        for phase in self.phases:
-            if epoch <= phase.until:
-                return phase, start
-            start = phase.until
-        raise AssertionError(f"epoch {epoch} of {self.epochs}")
+    def phases_after(self, done: int) -> list[tuple[int, Phase]]:
+        """The phases not finished after ``done`` epochs, each with the epoch after which it starts."""
+        starts = (0, *(phase.until for phase in self.phases))
+        return [(start, phase) for start, phase in zip(starts, self.phases, strict=False) if phase.until > done]
 
     def resolved(self) -> "RunConfig":
         """The same run with every attack's eps and every phase's objective filled in."""
@@ -194,14 +190,14 @@ def _chain(config: RunConfig, epoch: int, fingerprint: str) -> str:
     )
     chain = _digest(ENGINE, fingerprint, shared)
     merged: list[tuple[dict[str, Any], list[list[float]]]] = []
-    for number in range(1, epoch + 1):
-        phase, start = config.phase_at(number)
+    for number in range(epoch):
+        start, phase = config.phases_after(number)[0]
         content = phase.model_dump(mode="json", exclude={"until"})
         if phase.factors.needs_difficulty or (phase.subset and phase.subset.scores == "self"):
             content |= {"difficulty": config.difficulty.model_dump(mode="json"), "start": start}
         if not merged or merged[-1][0] != content:
             merged.append((content, []))
-        merged[-1][1].append([config.schedule.scale(number - 1 + part, config.epochs) for part in (0, 0.5)])
+        merged[-1][1].append([config.schedule.scale(number + part, config.epochs) for part in (0, 0.5)])
     for content, rates in merged:
         chain = _digest(chain, content, rates)
     return chain

@@ -173,7 +173,7 @@ class Selection:
 
 
 def leave_out(difficulty: Array, share: float, which: Literal["hardest", "easiest", "random"], seed: int) -> Selection:
-    """All but round(share * N) of N examples; ties at the cut are broken by the seed. NaN is never hardest nor easiest.
+    """All but round(share * N) of N examples; ties at the cut are broken by the seed. NaN is left out last.
 
     Share 0 keeps everything. Rows are only marked, so ids stay what they were.
     """
@@ -188,7 +188,10 @@ def leave_out(difficulty: Array, share: float, which: Literal["hardest", "easies
 
 
 def auroc(scores: Array, positive: NDArray[np.bool_]) -> float:
-    """Chance that a positive example scores higher than another, ties counting half; NaN where one kind is missing."""
+    """Chance that a positive example scores higher than another, ties counting half; NaN where one kind is missing.
+
+    Scores must be numbers.
+    """
     count = int(positive.sum())
     others = len(positive) - count
     if not count or not others:

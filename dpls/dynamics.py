@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dpls.data.split import Split
-from dpls.models import frozen_eval
+from dpls.models import frozen_eval, is_right
 
 SIGNALS: dict[str, np.dtype] = {
     "correct": np.dtype(np.uint8),
@@ -38,7 +38,7 @@ def signals(logits: Tensor, y: Tensor) -> dict[str, Tensor]:
     rival = logits.masked_fill(one_hot, -torch.inf).amax(1)
     loss = -log_p[one_hot]
     return {
-        "correct": (logits.argmax(1) == y).to(torch.uint8),
+        "correct": is_right(logits, y).to(torch.uint8),
         "p_true": torch.exp(-loss),
         "loss": loss,
         "margin": logits[one_hot] - rival,
@@ -93,4 +93,4 @@ class DifficultyTracker:
 
     def rate(self) -> np.ndarray:
         """float64 (N,), in [0, 1], higher = harder: the accumulated 0-1 loss per visit; NaN where never visited."""
-        return torch.where(self.visits > 0, self.wrong / self.visits.clamp(min=1), torch.nan).double().numpy()
+        return torch.where(self.visits > 0, self.wrong.double() / self.visits.clamp(min=1), torch.nan).numpy()

@@ -16,7 +16,7 @@ from dpls.attacks import AnyAttack, Misclassification
 from dpls.component import show_fraction
 from dpls.data import PARTS, TEST, Dataset
 from dpls.data.split import Split
-from dpls.models import frozen_eval
+from dpls.models import frozen_eval, is_right
 from dpls.randomness import Noise, mix
 from dpls.runs import Run, write_json, write_whole
 
@@ -66,14 +66,14 @@ def correct(
     outcome = torch.zeros(len(split), dtype=torch.bool, device=split.device)
     for batch in split.batches(batch_size):
         with torch.no_grad():
-            right = judge(batch.x).argmax(1) == batch.y
+            right = is_right(judge(batch.x), batch.y)
         if attack is not None and right.any():
             rows = right.nonzero().squeeze(1)
             x, y = batch.x[rows], batch.y[rows]
             noise = Noise(mix(seed, attack.name), split.ids.to(split.device)[batch.rows[rows]])
             x_adv = attack(proposer, x, Misclassification(y, judge), noise)
             with torch.no_grad():
-                right[rows] = judge(x_adv).argmax(1) == y
+                right[rows] = is_right(judge(x_adv), y)
         outcome[batch.rows] = right
     return outcome
 

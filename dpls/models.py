@@ -105,7 +105,8 @@ class Architecture(Component):
     ) -> nn.Module:
         """``statistics``: mean and standard deviation by channel, used where ``normalise`` is set."""
         mean, std = statistics if self.normalise and statistics else ([0.0] * channels, [1.0] * channels)
-        net = nn.Sequential(Normalise(mean, std), *self.layers(channels, classes))
+        with torch.random.fork_rng(devices=[]):  # torch draws weights of its own first; nobody else shall notice
+            net = nn.Sequential(Normalise(mean, std), *self.layers(channels, classes))
         _initialise(net, generator)
         return net
 
@@ -179,10 +180,10 @@ class _Twin:
     """A frozen copy of a net with batch norm folded away, and the means to bring it up to date."""
 
     def __init__(self, net: nn.Module, dtype: torch.dtype) -> None:
-        self.module = copy.deepcopy(net).eval().requires_grad_(False)
+        self.module = copy.deepcopy(net).requires_grad_(False)
         self._updates: list[Callable[[nn.Module], None]] = []
         folded = _fold(self.module, net, self._updates)
-        self.module.to(dtype)
+        self.module.eval().to(dtype)
         for module in self.module.modules():
             if isinstance(module, Normalise):
                 module.float()
@@ -227,8 +228,8 @@ def _fold(twin: nn.Module, net: nn.Module, updates: list[Callable[[nn.Module], N
 
 def _scale_shift(bn: nn.Module) -> tuple[Tensor, Tensor]:
     assert isinstance(bn, nn.BatchNorm2d) and bn.running_mean is not None and bn.running_var is not None
-    scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
-    return scale, bn.bias - bn.running_mean * scale
+    scale = torch.rsqrt(bn.running_var + bn.eps) * (bn.weight if bn.affine else 1)
+    return scale, (bn.bias if bn.affine else 0) - bn.running_mean * scale
 
 
 def _update_conv(conv: str, bn: str, fused: nn.Conv2d) -> Callable[[nn.Module], None]:
@@ -251,7 +252,7 @@ def _update_affine(bn: str, affine: _Affine) -> Callable[[nn.Module], None]:
     return update
 
 
-_twins: "WeakKeyDictionary[nn.Module, dict[torch.dtype, _Twin]]" = WeakKeyDictionary()
+_twins: "WeakKeyDictionary[nn.Module, dict[tuple[torch.dtype, torch.device], _Twin]]" = WeakKeyDictionary()
 
 
 def frozen_eval(net: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -262,6 +263,12 @@ def frozen_eval(net: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module
     weights; call again then (that refreshes the same twin, it does not build another). Logits are float32 or ``dtype``.
     """
     twins = _twins.setdefault(net, {})
-    if dtype not in twins:
-        twins[dtype] = _Twin(net, dtype)
-    return twins[dtype].refresh(net)
+    key = (dtype, next(net.parameters()).device)
+    if key not in twins:
+        twins[key] = _Twin(net, dtype)
+    return twins[key].refresh(net)
+
+
+def is_right(logits: Tensor, y: Tensor) -> Tensor:
+    """bool (b,): the largest logit is the label's. A net that answers NaN or infinity is right about nothing."""
+    return (logits.argmax(1) == y) & logits.isfinite().all(1)

@@ -1,7 +1,7 @@
 """Explicit randomness: seeds mixed by hash, and noise that belongs to an example rather than to a batch.
 
 An example's draw depends on (seed, epoch, purpose, id) alone: never on the batch it came in, on the device, on
-which other examples were dropped, or on whether the run was resumed.
+which other examples take part, or on whether the run was resumed.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ def _scramble(x: Tensor) -> Tensor:
 class Noise:
     """Counter-based random numbers by example. Successive draws from one object differ.
 
-    ids: int64 (B,), the examples of a batch, on the device where the numbers are wanted.
+    ids: int64 (B,), below 2**31, the examples of a batch, on the device where the numbers are wanted.
     """
 
     def __init__(self, seed: int, ids: Tensor) -> None:
@@ -43,14 +43,17 @@ class Noise:
         self._ids = ids
         self._draws = 0
 
+    def bits(self, count: int) -> Tensor:
+        """(B, count), int64, uniform in [0, 2**32)."""
+        self._draws += 1
+        low, high = (mix(self._seed, self._draws) >> shift & _MASK for shift in (0, 31))
+        key = _scramble(_scramble(self._ids ^ low) ^ high)
+        counter = torch.arange(count, device=key.device) * 0x9E3779B9 & _MASK
+        return _scramble(_scramble(counter ^ low) ^ key[:, None])
+
     def uniform(self, *shape: int) -> Tensor:
         """(B, *shape), float32 in [0, 1)."""
-        self._draws += 1
-        low, high = (mix(self._seed, self._draws) >> s & _MASK for s in (0, 31))
-        count = torch.Size(shape).numel()
-        key = _scramble(_scramble((self._ids & _MASK) ^ low) ^ (self._ids >> 32 & _MASK) ^ high)
-        counter = torch.arange(count, device=key.device) * 0x9E3779B9 & _MASK
-        bits = _scramble(_scramble(counter ^ low) ^ key[:, None])
+        bits = self.bits(torch.Size(shape).numel())
         return (bits >> 8).to(torch.float32).mul_(2.0**-24).view(-1, *shape)
 
     def normal(self, *shape: int) -> Tensor:
@@ -58,3 +61,7 @@ class Noise:
         u = self.uniform(*shape).clamp_(2.0**-25, 1 - 2.0**-24)
         normal: Tensor = torch.special.ndtri(u)
         return normal
+
+    def order(self) -> Tensor:
+        """(B,), int64: rows in random order. It is an order of the ids: however they lie, and whoever is left out."""
+        return torch.argsort((self.bits(1).squeeze(1) << 31) + self._ids)

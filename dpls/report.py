@@ -49,9 +49,7 @@ def _hardest(run: Run, table: pd.DataFrame, count: int) -> list[str]:
         )
     unseen = int(table.loc[table["split"] == "train", "difficulty"].isna().sum())
     if unseen:
-        lines.append(
-            f"  note: {unseen:,} training images have no difficulty (never seen, or all alike); their factor is 1"
-        )
+        lines.append(f"  note: {unseen:,} training images have no difficulty (unseen, or all alike): factor 1")
     return lines
 
 

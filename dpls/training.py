@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dpls.checkpoints import forget_states, resume, save_state, save_weights
 from dpls.config import Phase, RunConfig
 from dpls.data import TEST, TRAIN, VALIDATION, Dataset
-from dpls.data.split import Split, epoch_order
+from dpls.data.split import Split
 from dpls.device import resolve_device, resolve_precision
 from dpls.dynamics import Epoch, observe
 from dpls.errors import UserError
@@ -55,30 +55,35 @@ def train(config: RunConfig, run: Run, dataset: Dataset, progress: Progress) -> 
     parts = build(config, dataset)
     done, best = resume(config, run, len(dataset.labels), parts.net, parts.optimiser)
     progress.images(done * len(parts.splits[TRAIN]))
-    for epoch in range(done + 1, config.epochs + 1):
-        phase, start = config.phase_at(epoch)
+    for start, phase in config.phases_after(done):
         factors, keep = targets(parts, run, phase, start)
-        began = time.perf_counter()
-        record = Epoch(len(dataset.labels), parts.device)
-        loss = train_epoch(parts, epoch, phase, factors, keep, record, progress)
-        sweep(parts, record)
-        row = {"epoch": epoch, "lr": learning_rate(config, epoch - 1), "loss": loss, **summary(parts, record, epoch)}
-        seconds = time.perf_counter() - began
-        row |= {"seconds": round(seconds, 3), "images_per_second": round(int(keep.sum()) / seconds, 1)}
+        for epoch in range(max(done, start) + 1, phase.until + 1):
+            began = time.perf_counter()
+            record = Epoch(len(dataset.labels), parts.device)
+            loss = train_epoch(parts, epoch, phase, factors, keep, record, progress)
+            sweep(parts, record)
+            row = {
+                "epoch": epoch,
+                "lr": learning_rate(config, epoch - 1),
+                "loss": loss,
+                **summary(parts, record, epoch),
+            }
+            seconds = time.perf_counter() - began
+            row |= {"seconds": round(seconds, 3), "images_per_second": round(len(keep) / seconds, 1)}
 
-        run.write_dynamics(epoch, record.numpy())
-        if (score := row[config.selection.column]) is not None and score > best:
-            best = score
-            save_weights(parts.net, run.checkpoints / "best.safetensors", epoch)
-        save_state(run, epoch, parts.net, parts.optimiser)
-        run.commit(row)
-        run.write_status(epoch=epoch)
-        progress.epoch(row)
-        forget_states(run, {epoch, *config.borders})
+            run.write_dynamics(epoch, record.numpy())
+            if (score := row[config.selection.column]) is not None and score > best:
+                best = score
+                save_weights(parts.net, run.checkpoints / "best.safetensors", epoch)
+            save_state(run, epoch, parts.net, parts.optimiser)
+            run.commit(row)
+            run.write_status(epoch=epoch)
+            progress.epoch(row)
+            forget_states(run, {epoch, *config.borders})
 
 
 def targets(parts: Parts, run: Run, phase: Phase, start: int) -> tuple[Tensor, Tensor]:
-    """Factors (N,), and who takes part, bool (N,): from the record up to the phase's start, frozen there."""
+    """Factors (N,) of all training examples, and the rows that take part: from the record at the phase's start."""
     ids = parts.splits[TRAIN].ids.cpu().numpy()
     difficulty, keep = np.full(len(ids), np.nan), np.ones(len(ids), dtype=bool)
     if phase.factors.needs_difficulty:
@@ -86,24 +91,24 @@ def targets(parts: Parts, run: Run, phase: Phase, start: int) -> tuple[Tensor, T
     if phase.subset is not None:
         keep = leave_out_of(parts.config, run, phase.subset, ids, start)
     factors = phase.factors(difficulty, parts.classes)
-    return torch.from_numpy(factors).float().to(parts.device), torch.from_numpy(keep)
+    return torch.from_numpy(factors).float().to(parts.device), torch.from_numpy(np.flatnonzero(keep))
 
 
 def train_epoch(
     parts: Parts, epoch: int, phase: Phase, factors: Tensor, keep: Tensor, record: Epoch, progress: Progress
 ) -> float:
-    """One pass over the examples kept; returns the mean loss. Fills the record with what training sees anyway."""
+    """One pass over the rows kept, in equal batches; returns the mean loss. Records what training sees anyway."""
     config, split, net = parts.config, parts.splits[TRAIN], parts.net
     objective = phase.objective or config.objective
-    order = epoch_order(len(split), keep, config.seed, epoch)
-    augmentation = config.augmentation.draw(len(split), config.seed, epoch)
-    steps = math.ceil(len(order) / config.optimiser.batch_size)
+    rows = keep[Noise(mix(config.seed, epoch, "order"), split.ids.cpu()[keep]).order()]
+    shifts = config.augmentation.draw(Noise(mix(config.seed, epoch, "augmentation"), split.ids.cpu()[rows]))
+    steps = math.ceil(len(rows) / config.optimiser.batch_size)
     total = torch.zeros((), device=parts.device)
     net.train()
-    for step, rows in enumerate(order.tensor_split(steps)):  # equal batches: no tiny last one
+    for step, (some, shift) in enumerate(zip(rows.tensor_split(steps), shifts.tensor_split(steps), strict=True)):
         set_learning_rate(parts.optimiser, learning_rate(config, epoch - 1 + step / steps))
-        batch = split.batch(rows)
-        batch = batch._replace(x=config.augmentation(batch.x, augmentation[rows]))
+        batch = split.batch(some)
+        batch = batch._replace(x=config.augmentation(batch.x, shift))
         ids = split.ids.to(parts.device)[batch.rows]
         if config.observing == "presentation":
             with torch.no_grad():
@@ -120,8 +125,8 @@ def train_epoch(
         if loss.logits_adv is not None:
             record.put(ids, loss.logits_adv, batch.y, "_adv")
         total += loss.values.detach().sum()
-        progress.images(len(rows))
-    mean = float(total) / len(order)
+        progress.images(len(some))
+    mean = float(total) / len(rows)
     if not math.isfinite(mean):
         raise UserError(
             f"the loss became {mean} in epoch {epoch}; lower optimiser.lr (now {config.optimiser.lr:g})"
@@ -135,8 +140,7 @@ def sweep(parts: Parts, record: Epoch) -> None:
     for part, split in enumerate(parts.splits):
         if part == TRAIN and parts.config.observing == "presentation":
             missing = (record.rows["correct"][split.ids.to(parts.device)] == 255).nonzero().squeeze(1)
-            rows = missing.to(split.images.device)
-            split = Split(split.images[rows], split.labels[rows], split.ids[rows], split.device)
+            split = split.take(missing)
         if len(split):
             for name, values in observe(parts.net, split, dtype=parts.dtype).items():
                 record.rows[name][split.ids.to(parts.device)] = values
@@ -152,8 +156,7 @@ def summary(parts: Parts, record: Epoch, epoch: int) -> dict[str, float | None]:
         return float((outcome == 1).sum() / seen.sum()) if seen.any() else None
 
     robust = None
-    due = epoch % config.selection.every == 0 or epoch == config.epochs
-    if due:
+    if epoch % config.selection.every == 0 or epoch == config.epochs:
         right = correct(parts.net, validation, config.selection.attack, seed=config.seed, dtype=parts.dtype)
         robust = float(right.float().mean())
     return {
@@ -169,20 +172,11 @@ def build(config: RunConfig, dataset: Dataset) -> Parts:
     device = resolve_device(config.device)
     splits = (Split.of(dataset, TRAIN, device), Split.of(dataset, VALIDATION, device), Split.of(dataset, TEST, device))
     channels, classes = dataset.images.shape[1], len(dataset.classes)
-    net = config.net(channels, classes, generator(config.seed, "initialisation"), pixel_statistics(splits[TRAIN]))
+    net = config.net(channels, classes, generator(config.seed, "initialisation"), splits[TRAIN].pixel_statistics())
     net = net.to(device).to(memory_format=torch.channels_last)
     o = config.optimiser
     optimiser = torch.optim.SGD(net.parameters(), o.lr, o.momentum, weight_decay=o.weight_decay, nesterov=o.nesterov)
     return Parts(config, splits, classes, net, optimiser, device, resolve_precision(config.precision, device))
-
-
-def pixel_statistics(split: Split) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of the pixels by channel, images in [0, 1]."""
-    counts = [torch.bincount(channel.flatten(), minlength=256).double().cpu() for channel in split.images.unbind(1)]
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    means = [float((c * levels).sum() / c.sum()) for c in counts]
-    variances = [float((c * (levels - m) ** 2).sum() / c.sum()) for c, m in zip(counts, means, strict=True)]
-    return means, [max(v, 1e-6) ** 0.5 for v in variances]
 
 
 def learning_rate(config: RunConfig, epoch: float) -> float:

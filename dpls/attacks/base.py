@@ -7,7 +7,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dpls.component import Component, Fractional, show_fraction
+from dpls.component import Component, Fractional
+from dpls.models import is_right
 from dpls.randomness import Noise
 
 Eps = Annotated[
@@ -41,10 +42,13 @@ class CrossEntropyAscent:
         self.y = y
 
     def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), self.y[rows], reduction="none")
+        """log(1 + sum_k exp(z_k - z_y)) over the rivals k: the gradient stays exact where p_y rounds to 1."""
+        logits, y = logits.float(), self.y[rows][:, None]
+        rivals = logits.scatter(1, y, -torch.inf).logsumexp(1)
+        return F.softplus(rivals - logits.gather(1, y).squeeze(1))
 
     def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
-        return logits.argmax(1) != self.y[rows]
+        return ~is_right(logits, self.y[rows])
 
 
 class Misclassification(CrossEntropyAscent):
@@ -60,11 +64,11 @@ class Misclassification(CrossEntropyAscent):
         self.judge = judge
 
     def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:
-        flagged = logits.argmax(1) != self.y[rows]
+        flagged = ~is_right(logits, self.y[rows])
         candidates = flagged.nonzero().squeeze(1)
         if len(candidates):
             with torch.no_grad():
-                flagged[candidates] = self.judge(x[candidates]).argmax(1) != self.y[rows[candidates]]
+                flagged[candidates] = ~is_right(self.judge(x[candidates]), self.y[rows[candidates]])
         return flagged
 
 
@@ -82,7 +86,7 @@ class KullbackLeiblerAscent:
         return F.kl_div(log_q, self._log_p[rows], reduction="none", log_target=True).sum(1)
 
     def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
-        return logits.argmax(1) != self.y[rows]
+        return ~is_right(logits, self.y[rows])
 
 
 class Attack(Component):
@@ -92,13 +96,13 @@ class Attack(Component):
 
     @property
     def name(self) -> str:
-        """Short name with the number of steps, as in ``pgd20``."""
+        """Short name, as in ``pgd20``, that tells attacks of the same eps apart."""
         raise NotImplementedError
 
     @property
     def title(self) -> str:
-        """For tables and sentences: name, eps and step."""
-        return f"{self.name.upper()}, eps {show_fraction(self.radius)}"
+        """For tables and sentences: everything that makes the attack."""
+        raise NotImplementedError
 
     @property
     def radius(self) -> float:
@@ -123,7 +127,8 @@ def ascent_gradient(net: nn.Module, x: Tensor, goal: Goal, rows: Tensor) -> tupl
 
     The sum, not the mean: in low precision a mean would drown small gradients.
     """
-    x = x.detach().requires_grad_()
-    logits = net(x)
-    (gradient,) = torch.autograd.grad(goal.loss(logits, rows).sum(), x)
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        logits = net(x)
+        (gradient,) = torch.autograd.grad(goal.loss(logits, rows).sum(), x)
     return gradient, logits.detach()

@@ -24,11 +24,13 @@ class PGD(Attack):
 
     @property
     def name(self) -> str:
-        return f"pgd{self.steps}"
+        step = "" if self.step is None else f"-step-{show_fraction(self.step).replace('/', '-')}"
+        return f"pgd{self.steps}{step}{'' if self.start == 'uniform' else f'-{self.start}'}"
 
     @property
     def title(self) -> str:
-        return f"{super().title}, step {show_fraction(self.step_length)}"
+        start = "" if self.start == "uniform" else f", {self.start} start"
+        return f"PGD{self.steps}, eps {show_fraction(self.radius)}, step {show_fraction(self.step_length)}{start}"
 
     @property
     def step_length(self) -> float:

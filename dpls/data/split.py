@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from dpls.component import Component
 from dpls.data.dataset import Dataset
-from dpls.randomness import generator
+from dpls.randomness import Noise
 
 
 class Batch(NamedTuple):
@@ -43,6 +43,19 @@ class Split:
         labels = torch.from_numpy(dataset.labels[ids].astype("int64"))
         return Split(images.to(home), labels.to(home), torch.from_numpy(ids).to(home), device)
 
+    def take(self, rows: Tensor) -> "Split":
+        """The split of these rows alone; ids stay what they were."""
+        rows = rows.to(self.images.device)
+        return Split(self.images[rows], self.labels[rows], self.ids[rows], self.device)
+
+    def pixel_statistics(self) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation of the pixels by channel, images in [0, 1]."""
+        counts = [torch.bincount(channel.flatten(), minlength=256).double().cpu() for channel in self.images.unbind(1)]
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        means = [float((c * levels).sum() / c.sum()) for c in counts]
+        variances = [float((c * (levels - m) ** 2).sum() / c.sum()) for c, m in zip(counts, means, strict=True)]
+        return means, [max(variance, 1e-6) ** 0.5 for variance in variances]
+
     def batch(self, rows: Tensor) -> Batch:
         """The examples at rows, un-augmented, on ``device``, channels last."""
         home = rows.to(self.images.device)
@@ -62,7 +75,7 @@ def _fits(size: int, device: torch.device) -> bool:
 
 
 class Augmentation(Component):
-    """Random shift by a zero-padded crop, and mirroring. Drawn per epoch for all N, so runs on subsets stay paired."""
+    """Random shift by a zero-padded crop, and mirroring. Drawn by example, so that runs on subsets stay paired."""
 
     pad: int = Field(
         0,
@@ -73,11 +86,10 @@ class Augmentation(Component):
     )
     flip: bool = Field(False, description="mirror half of the images; off where left and right matter, as in digits")
 
-    def draw(self, count: int, seed: int, epoch: int) -> Tensor:
-        """int64 (count, 3): row and column offset in [0, 2 pad], and 1 where to mirror."""
+    def draw(self, noise: Noise) -> Tensor:
+        """int64 (B, 3): row and column offset in [0, 2 pad], and 1 where to mirror."""
         bounds = torch.tensor([2 * self.pad + 1, 2 * self.pad + 1, 1 + self.flip])
-        uniform = torch.rand(count, 3, generator=generator(seed, epoch, "augmentation"), dtype=torch.float64)
-        return (uniform * bounds).long()
+        return (noise.uniform(3) * bounds).long()
 
     def __call__(self, x: Tensor, drawn: Tensor) -> Tensor:
         """x: (B, C, H, W), drawn: (B, 3); the same shape, channels last."""
@@ -91,9 +103,3 @@ class Augmentation(Component):
         padded = F.pad(x, (self.pad,) * 4).permute(0, 2, 3, 1)  # (B, H, W, C): one gather moves whole pixels
         cropped = padded[torch.arange(len(x), device=x.device)[:, None, None], rows[:, :, None], columns[:, None]]
         return cropped.permute(0, 3, 1, 2)
-
-
-def epoch_order(count: int, kept: Tensor, seed: int, epoch: int) -> Tensor:
-    """int64: a permutation of all ``count`` rows filtered to those kept (bool (count,)), the same for every subset."""
-    order = torch.randperm(count, generator=generator(seed, epoch, "order"))
-    return order[kept[order]]
