@@ -92,37 +92,58 @@ def _work(run: Run) -> None:
     progress = Console(run, config.epochs, len(dataset.ids(0)))
     with progress:
         train(config, run, dataset, progress)
-    _evaluate_all(run, config, dataset, device, dtype)
+    _evaluate_all(run, config, dataset)
     write_examples(config, run, dataset, open_hashes(root, fingerprint))
     _write_manifest(run, device, dtype)
 
 
-def _evaluate_all(run: Run, config: Any, dataset: Any, device: Any, dtype: Any) -> None:
+def _evaluate_all(run: Run, config: Any, dataset: Any) -> None:
     """Best and last checkpoint, clean and under each configured attack; what stands there already is left alone."""
+    from dpls.evaluation import evaluation_name
+
+    for name in ("best", "last"):
+        for attack in (None, *config.evaluations):
+            if evaluation_name(attack, name) not in run.evaluation_names():
+                log.info(_evaluate(run, config, dataset, attack, name))
+
+
+def _evaluate(run: Run, config: Any, dataset: Any, attack: Any, checkpoint: str) -> str:
+    """One evaluation, stored; in words."""
     from dpls.checkpoints import find_checkpoint, load_weights
-    from dpls.evaluation import evaluate, evaluation_name
+    from dpls.evaluation import evaluate
     from dpls.training import build
 
-    net = build(config, dataset).net
-    for name in ("best", "last"):
-        path, epoch = find_checkpoint(run, name)
-        load_weights(net, path)
-        checkpoint = {
-            "name": name,
-            "epoch": epoch,
-            "chosen_by": config.selection.chosen_by if name == "best" else "last epoch",
-        }
-        for attack in (None, *config.evaluations):
-            evaluation = evaluation_name(attack, name)
-            if evaluation not in run.evaluation_names():
-                result = evaluate(run, net, dataset, attack, checkpoint, device=device, dtype=dtype)
-                log.info(
-                    "%s of the %s checkpoint (epoch %d): %s",
-                    attack.title if attack else "clean accuracy",
-                    name,
-                    epoch,
-                    result,
-                )
+    path, epoch = find_checkpoint(run, checkpoint)
+    parts = build(config, dataset)
+    load_weights(parts.net, path)
+    rules = {"best": config.selection.chosen_by, "last": "last epoch"}
+    described = {"name": checkpoint, "epoch": epoch, "chosen_by": rules.get(checkpoint, "named by hand")}
+    result = evaluate(run, parts.net, dataset, attack, described, device=parts.device, dtype=parts.dtype)
+    return f"{attack.title if attack else 'clean'}, {checkpoint} checkpoint (epoch {epoch}): {result}"
+
+
+def evaluate_run(run: Run, attack: str, assignments: list[str], checkpoint: str) -> str:
+    """Evaluates a checkpoint of a run on its test images and stores the outcome; returns the accuracy in words.
+
+    ``attack`` is a short name, its settings are ``name=value``; eps is the run's where it is not among them.
+    """
+    from dpls.attacks import named
+    from dpls.checkpoints import find_checkpoint
+    from dpls.config import make_config, override
+    from dpls.data.cache import open_dataset, open_hashes
+    from dpls.device import make_deterministic
+    from dpls.examples import write_examples
+
+    make_deterministic()
+    stored, root = run.config(), data_root(run.path.parent)
+    settings = override(named(attack).model_dump(mode="json"), assignments)
+    config = make_config(stored["config"] | {"evaluations": [settings]}).resolved()
+    find_checkpoint(run, checkpoint)
+    with run.lock():
+        dataset = open_dataset(root, stored["fingerprint"])
+        words = _evaluate(run, config, dataset, config.evaluations[0], checkpoint)
+        write_examples(config, run, dataset, open_hashes(root, stored["fingerprint"]))
+    return words
 
 
 def _write_manifest(run: Run, device: Any, dtype: Any) -> None:
