@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from dpls.config import RunConfig
 from dpls.dynamics import RECORDED, unseen
 from dpls.errors import UserError
-from dpls.runs import Run, find_run
+from dpls.runs import Run
 
 
 def _weights(run: Run, epoch: int) -> Path:
@@ -100,7 +100,8 @@ def adopt_state(parent: Run, child: Run, epoch: int) -> None:
         try:
             os.link(source, target)
         except OSError:
-            shutil.copy2(source, target)
+            shutil.copy2(source, target.with_suffix(".aside"))
+            target.with_suffix(".aside").replace(target)
 
 
 def find_checkpoint(run: Run, name: str) -> tuple[Path, int]:
@@ -111,7 +112,7 @@ def find_checkpoint(run: Run, name: str) -> tuple[Path, int]:
         return path, _epoch_of(path)
     if name == "last" and stored:
         return _weights(run, stored[-1]), stored[-1]
-    if name.isdigit() and int(name) in stored:
+    if name.isdecimal() and int(name) in stored:
         return _weights(run, int(name)), int(name)
     raise UserError(
         f"run {run.id} has no checkpoint {name!r}; choose from best, last{''.join(f', {e}' for e in stored)}"
@@ -133,21 +134,21 @@ def _epoch_of(path: Path) -> int:
 def resume(config: RunConfig, run: Run, count: int, net: nn.Module, optimiser: Optimizer) -> tuple[int, float]:
     """Brings net, optimiser and directory to the last epoch that is whole; returns it, and the best score so far.
 
-    ``count``: columns of the record. A run without rows takes over its parent's first. A branch chooses its best among
-    its own epochs only.
+    ``count``: columns of the record. A run without rows takes over its parent's first, if the parent is still there.
     """
     parent = run.config()["parent"]
     if not run.metrics():
         signals = {name: (dtype, unseen(dtype)) for name, dtype in RECORDED.items()}
         run.create_dynamics(np.arange(count), signals, config.epochs)
-        if parent:
-            take_over(find_run(run.path.parent, parent["run"]), run, parent["epoch"])
+        other = Run(run.path.parent / parent["run"]) if parent else None
+        if other and parent["epoch"] in stored_epochs(other):
+            take_over(other, run, parent["epoch"])
     rows = run.metrics()
     epoch = max((e for e in stored_epochs(run) if e <= len(rows)), default=0)
     if epoch:
         load_state(run, epoch, net, optimiser)
     run.keep_metrics(rows[:epoch])
-    own = [row[config.selection.column] for row in rows[parent["epoch"] if parent else 0 : epoch]]
+    own = [row[config.selection.column] for row in rows[config.last_phase_start : epoch]]
     return epoch, max((score for score in own if score is not None), default=-math.inf)
 
 

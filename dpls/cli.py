@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        print(f"dpls: cannot read or write: {error}", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,8 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--set", action="append", default=[], metavar="PATH=VALUE", help="e.g. --set phases.1.factors.lambda_min=0.7"
     )
-    train.add_argument("--label", default="", help="a name of your own for the run")
-    command("work", _work, "work on a run directory: start or resume it").add_argument("directory", type=Path)
+    train.add_argument("--label", default="", type=_one_line, help="a name of your own for the run")
+    command("work", _work, "work on a run directory: start or resume it").add_argument(
+        "directory", type=Path, metavar="DIR"
+    )
     evaluate = command("evaluate", _evaluate, "evaluate a checkpoint of a run on its test images")
     evaluate.add_argument("run")
     evaluate.add_argument("--attack", default="pgd20", help="pgd20, or any other number of steps (default: pgd20)")
@@ -58,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--checkpoint", default="best", help="best, last or an epoch (default: best)")
     runs = command("runs", _runs, "list the runs, or report on one")
     runs.add_argument("run", nargs="?")
-    runs.add_argument("--json", action="store_true")
+    runs.add_argument("--json", action="store_true", help="everything, for programs")
     export = command("export", _export, "write a run's per-example table")
     export.add_argument("run")
     export.add_argument("--to", type=Path, required=True, help="a .csv, .parquet or .npz file")
@@ -70,6 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true")
     command("doctor", _doctor, "say what this machine can do and what is missing")
     return parser
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -85,7 +94,10 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _work(args: argparse.Namespace) -> int:
-    return _work_on(find_run(args.directory.resolve().parent, args.directory.resolve().name))
+    path = args.directory.resolve()
+    if not (path / "config.json").exists():
+        raise UserError(f"{str(args.directory)!r} is no run directory; list runs with `python -m dpls runs`")
+    return _work_on(Run(path))
 
 
 def _work_on(run: Run) -> int:
@@ -123,7 +135,7 @@ def _runs(args: argparse.Namespace) -> int:
         run = find_run(args.runs, args.run)
         print(json.dumps(_row(run), indent=1) if args.json else report(run))
         return 0
-    rows = [_row(run) for run in list_runs(args.runs)]
+    rows = [_row_or_damage(run) for run in list_runs(args.runs)]
     if args.json:
         print(json.dumps(rows, indent=1))
         return 0
@@ -131,12 +143,28 @@ def _runs(args: argparse.Namespace) -> int:
         print(f"no runs in {args.runs}; start one with: python -m dpls train demo")
     for row in rows:
         best = [e for e in row["evaluations"] if e["checkpoint"] == "best"]
-        clean = next((e for e in best if e["attack"] == "clean"), None)
-        robust = next((e for e in best if e["attack"] != "clean"), None)
-        shown = [f"{e['accuracy']:.1%} [{e['low']:.1%}, {e['high']:.1%}]" if e else "-" for e in (clean, robust)]
+        accuracies = [
+            f"{e['attack'].split(',')[0]}{_eps(e)} {e['accuracy']:.1%} [{e['low']:.1%}, {e['high']:.1%}]" for e in best
+        ]
         epochs = f"{row['epoch']}/{row['epochs']}"
-        print(f"{row['id']}  {row['state']:<11} {epochs:>9}  clean {shown[0]:<22} robust {shown[1]:<22} {row['label']}")
+        print(f"{row['id']}  {row['state']:<11} {epochs:>9}  {'  '.join([*accuracies, row['label']])}".rstrip())
     return 0
+
+
+def _eps(evaluation: dict[str, Any]) -> str:
+    from dpls.component import show_fraction
+
+    eps = evaluation["settings"].get("eps")
+    return "" if eps is None else f" {show_fraction(eps)}"
+
+
+def _row_or_damage(run: Run) -> dict[str, Any]:
+    """One damaged run must not hide the others."""
+    try:
+        return _row(run)
+    except UserError as error:
+        nothing = {"label": str(error), "epoch": 0, "epochs": 0, "parent": None, "evaluations": []}
+        return {"id": run.id, "state": "damaged", "error": str(error), **nothing}
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Phase(Component):
 
 
 class Selection(Component):
-    """How the best checkpoint is chosen: by accuracy on validation images, at fixed noise; never on test images."""
+    """How the best checkpoint of the last phase is chosen: by accuracy on validation images; never on test images."""
 
     by: Literal["robust", "clean"] = Field("robust", description="which accuracy decides; the earliest best epoch wins")
     attack: AnyAttack = Field(PGD(steps=10), description="attack that robust means")
@@ -83,11 +83,6 @@ class Selection(Component):
     def column(self) -> str:
         """The column of metrics.jsonl that decides."""
         return f"validation_{self.by}"
-
-    @property
-    def chosen_by(self) -> str:
-        """In words, for every number that depends on the choice."""
-        return f"validation accuracy, {self.attack.title if self.by == 'robust' else 'clean'}"
 
 
 class RunConfig(Component):
@@ -118,10 +113,13 @@ class RunConfig(Component):
         ends = [phase.until for phase in self.phases]
         if ends != sorted(set(ends)):
             raise ValueError(f"phases must end at rising epochs, got {ends}")
-        if self.phases[0].factors.needs_difficulty:
+        first = self.phases[0].subset
+        if self.phases[0].factors.needs_difficulty or (first and first.scores == "self" and first.drop != "random"):
             raise ValueError(
                 "the first phase cannot use difficulty, nothing is recorded yet; put a phase with hard labels before it"
             )
+        if self.difficulty.adversarial and (self.phases[0].objective or self.objective).kind == "standard":
+            raise ValueError("difficulty.adversarial needs a first phase that attacks; standard training does not")
         if self.schedule.decays != tuple(sorted(set(self.schedule.decays))):
             raise ValueError(f"schedule.decays must rise, got {list(self.schedule.decays)}")
         if self.schedule.warmup >= self.epochs:
@@ -144,7 +142,22 @@ class RunConfig(Component):
     @property
     def counted_epochs(self) -> int:
         """T, the epochs whose record is called difficulty: those before the last phase, or all of a single phase."""
-        return self.phases[-2].until if len(self.phases) > 1 else self.epochs
+        return self.last_phase_start or self.epochs
+
+    @property
+    def last_phase_start(self) -> int:
+        """The epoch after which the last phase starts.
+
+        The best checkpoint is one of the last phase's, and what lies before may be shared with other runs: so neither
+        depends on whether it was.
+        """
+        return self.phases[-2].until if len(self.phases) > 1 else 0
+
+    @property
+    def chosen_by(self) -> str:
+        """How the best checkpoint is chosen, in words, for every number that depends on it."""
+        by = self.selection.attack.title if self.selection.by == "robust" else "clean"
+        return f"validation accuracy, {by}, epochs {self.last_phase_start + 1}-{self.epochs}"
 
     def phases_after(self, done: int) -> list[tuple[int, Phase]]:
         """The phases not finished after ``done`` epochs, each with the epoch after which it starts."""
@@ -188,7 +201,7 @@ def _chain(config: RunConfig, epoch: int, fingerprint: str) -> str:
     shared = config.model_dump(
         mode="json", include={"augmentation", "net", "optimiser", "seed", "precision", "observing", "selection"}
     )
-    chain = _digest(ENGINE, fingerprint, shared)
+    chain = _digest(ENGINE, fingerprint, shared, config.schedule.warmup)
     merged: list[tuple[dict[str, Any], list[list[float]]]] = []
     for number in range(epoch):
         start, phase = config.phases_after(number)[0]
@@ -268,7 +281,7 @@ def _step_into(node: Any, name: str, path: str) -> Any:
 
 
 def _position(node: list[Any], name: str, path: str) -> int:
-    if not name.isdigit() or int(name) >= len(node):
+    if not name.isdecimal() or int(name) >= len(node):
         raise UserError(
             f"--set {path}: {name!r} is not one of the {len(node)} entries; count from 0 to {len(node) - 1}"
         )
@@ -279,7 +292,7 @@ def _value(text: str) -> Any:
     """JSON where it parses, else the text itself: 0.5, true, null, [100, 105], 8/255, cpu."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text.strip()
 
 

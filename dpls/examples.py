@@ -1,6 +1,7 @@
 """The per-example table ``examples.parquet``: derived from record and evaluations, rebuilt whenever they change."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from dpls.config import RunConfig
 from dpls.data import PARTS, TRAIN, Dataset
 from dpls.difficulty import MEASURES, leave_out, signals_of, visits
 from dpls.errors import UserError
-from dpls.runs import Run, find_run, write_whole
+from dpls.runs import Run, list_runs, write_whole
 from dpls.subsets import Subset
 
 
@@ -20,16 +21,22 @@ def difficulty_of(config: RunConfig, run: Run, train_ids: np.ndarray, epochs: in
 
 def leave_out_of(config: RunConfig, run: Run, subset: Subset, train_ids: np.ndarray, epochs: int) -> np.ndarray:
     """bool (n,), by row of the training split: which examples a phase that starts after ``epochs`` keeps."""
-    if subset.scores == "self":
-        scores = difficulty_of(config, run, train_ids, epochs)
-    else:
-        other = find_run(run.path.parent, subset.scores)
-        if other.config()["fingerprint"] != run.config()["fingerprint"]:
-            raise UserError(
-                f"subset.scores: run {other.id} saw other data, so its difficulty cannot choose examples of this run"
-            )
-        scores = other.examples()["difficulty"].to_numpy()
+    scores = np.zeros(len(run.ids()))
+    if subset.drop != "random":
+        own = subset.scores == "self"
+        scores = difficulty_of(config, run, train_ids, epochs) if own else scores_of(run.path.parent, subset, train_ids)
     return leave_out(scores[train_ids], subset.share, subset.drop, subset.seed).keep
+
+
+def scores_of(runs: Path, subset: Subset, train_ids: np.ndarray) -> np.ndarray:
+    """float64 (N,), by id: the difficulty another, finished run found."""
+    other = Run(runs / subset.scores)
+    if subset.scores not in [run.id for run in list_runs(runs)] or other.state() != "done":
+        raise UserError(f"subset.scores = {subset.scores!r} is not the id of a finished run in {str(runs)!r}")
+    scores = other.examples()["difficulty"].to_numpy()
+    if len(scores) <= train_ids.max() or np.isnan(scores[train_ids]).any():
+        raise UserError(f"subset.scores: run {other.id} has no difficulty for every training image of this run")
+    return scores
 
 
 def build_examples(config: RunConfig, run: Run, dataset: Dataset, hashes: np.ndarray) -> pd.DataFrame:
@@ -42,7 +49,9 @@ def build_examples(config: RunConfig, run: Run, dataset: Dataset, hashes: np.nda
         "hash": np.char.decode(hashes, "ascii"),
         "split": np.array(PARTS)[dataset.part],
         "label": dataset.labels,
+        "class": np.array(dataset.classes)[dataset.labels],
         "cause": dataset.cause,
+        "path": dataset.files,
     }
     for adversarial, suffix in ((False, ""), (True, "_adv")):
         signals = signals_of(record, adversarial)

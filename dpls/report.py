@@ -1,12 +1,10 @@
 """A finished run in words: accuracies with intervals, the hardest images, what the planted causes cost. Plain text."""
 
-import json
-
 import numpy as np
 import pandas as pd
 
 from dpls.difficulty import auroc
-from dpls.runs import Run, data_root
+from dpls.runs import Run
 
 
 def hardest(table: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -18,35 +16,36 @@ def hardest(table: pd.DataFrame, count: int) -> pd.DataFrame:
 def report(run: Run, count: int = 10) -> str:
     """What a person wants to know first of a finished run."""
     table = run.examples()
-    lines = ["", f"Run {run.id}  {run.label()}".rstrip(), "", *_accuracies(run), "", *_hardest(run, table, count)]
+    lines = ["", f"Run {run.id}  {run.label()}".rstrip(), "", *_accuracies(run), "", *_hardest(table, count)]
     return "\n".join([*lines, "", *_causes(table)]).rstrip() + "\n"
 
 
 def _accuracies(run: Run) -> list[str]:
     lines = ["Accuracy on the test images, with 95 % Wilson intervals:"]
-    for name in run.evaluation_names():
-        e = run.evaluation(name)
-        where = f"{e['checkpoint']} checkpoint (epoch {e['epoch']}, {e['chosen_by']})"
-        lines.append(
-            f"  {e['accuracy']:6.1%} [{e['low']:.1%}, {e['high']:.1%}]  n = {e['n']:,}  {e['attack']};  {where}"
-        )
-        lines += [f"          note: {warning}" for warning in e["warnings"]]
-    return lines
+    found = [run.evaluation(name) for name in run.evaluation_names()]
+    for e in found:
+        interval = f"[{e['low']:.1%}, {e['high']:.1%}]"
+        where = f"{e['checkpoint']:<4} (epoch {e['epoch']})"
+        lines.append(f"  {e['accuracy']:6.1%} {interval:<16} n = {e['n']:,}  {where}  {e['attack']}")
+    rules = {e["checkpoint"]: e["chosen_by"] for e in found}
+    lines += [f"  {checkpoint}: {rule}" for checkpoint, rule in sorted(rules.items())]
+    return lines + [f"  note: {warning}" for warning in dict.fromkeys(w for e in found for w in e["warnings"])]
 
 
-def _hardest(run: Run, table: pd.DataFrame, count: int) -> list[str]:
+def _hardest(table: pd.DataFrame, count: int) -> list[str]:
     rows = hardest(table, count)
-    classes = class_names(run)
     lines = [f"The {len(rows)} hardest training images (equal difficulty ordered by mean loss):"]
-    lines.append(
-        f"  {'id':>6}  {'label':<14} {'planted cause':<14} {'difficulty':>10} {'wrong':>6} {'loss':>6} {'factor':>7}"
-    )
+    planted = bool((table["cause"] != "").any())
+    cause = f" {'planted cause':<14}" if planted else ""
+    file = "  file" if (table["path"] != "").any() else ""
+    lines.append(f"  {'id':>6}  {'label':<14}{cause} {'difficulty':>10} {'wrong':>6} {'loss':>6} {'factor':>7}{file}")
     for row in rows.to_dict("records"):
-        label = classes[row["label"]] if row["label"] < len(classes) else str(row["label"])
-        lines.append(
-            f"  {row['id']:>6}  {label[:14]:<14} {row['cause'] or '-':<14} {row['difficulty']:>10.3f}"
-            f" {row['zero_one']:>6.0%} {row['cross_entropy']:>6.2f} {row['factor']:>7.3f}"
+        cause = f" {row['cause'] or '-':<14}" if planted else ""
+        line = (
+            f"  {row['id']:>6}  {row['class'][:14]:<14}{cause} {row['difficulty']:>10.3f}"
+            f" {row['zero_one']:>6.0%} {row['cross_entropy']:>6.2f} {row['factor']:>7.3f}  {row['path']}"
         )
+        lines.append(line.rstrip())
     unseen = int(table.loc[table["split"] == "train", "difficulty"].isna().sum())
     if unseen:
         lines.append(f"  note: {unseen:,} training images have no difficulty (unseen, or all alike): factor 1")
@@ -72,9 +71,3 @@ def _causes(table: pd.DataFrame) -> list[str]:
         f"  mean difficulty {unplanted.mean():.3f}, above one half {np.mean(unplanted > 0.5):.1%}"
     )
     return lines
-
-
-def class_names(run: Run) -> list[str]:
-    """Names by label from the image cache; empty where the cache is gone."""
-    meta = data_root(run.path.parent) / run.config()["fingerprint"] / "meta.json"
-    return list(json.loads(meta.read_text())["classes"]) if meta.exists() else []

@@ -14,6 +14,6 @@ class Subset(Component):
     share: Fractional = Field(ge=0, lt=1, description="share of the training examples to leave out; 0 keeps all")
     scores: str = Field(
         "self",
-        description="id of the run whose difficulty decides; self: this run's own record (biased towards what it fits)",
+        description="id of the finished run whose difficulty decides; self: this run's own record, a biased choice",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="breaks ties, and draws where drop is random")

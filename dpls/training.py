@@ -72,7 +72,8 @@ def train(config: RunConfig, run: Run, dataset: Dataset, progress: Progress) -> 
             row |= {"seconds": round(seconds, 3), "images_per_second": round(len(keep) / seconds, 1)}
 
             run.write_dynamics(epoch, record.numpy())
-            if (score := row[config.selection.column]) is not None and score > best:
+            score = row[config.selection.column]
+            if epoch > config.last_phase_start and score is not None and score > best:
                 best = score
                 save_weights(parts.net, run.checkpoints / "best.safetensors", epoch)
             save_state(run, epoch, parts.net, parts.optimiser)
@@ -142,7 +143,9 @@ def sweep(parts: Parts, record: Epoch) -> None:
             missing = (record.rows["correct"][split.ids.to(parts.device)] == 255).nonzero().squeeze(1)
             split = split.take(missing)
         if len(split):
-            for name, values in observe(parts.net, split, dtype=parts.dtype).items():
+            for name, values in observe(
+                parts.net, split, dtype=parts.dtype if part == TRAIN else torch.float32
+            ).items():
                 record.rows[name][split.ids.to(parts.device)] = values
 
 
@@ -156,7 +159,7 @@ def summary(parts: Parts, record: Epoch, epoch: int) -> dict[str, float | None]:
         return float((outcome == 1).sum() / seen.sum()) if seen.any() else None
 
     robust = None
-    if epoch % config.selection.every == 0 or epoch == config.epochs:
+    if epoch % config.selection.every == 0 or epoch in {phase.until for phase in config.phases}:
         right = correct(parts.net, validation, config.selection.attack, seed=config.seed, dtype=parts.dtype)
         robust = float(right.float().mean())
     return {

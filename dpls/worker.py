@@ -81,29 +81,42 @@ def _work(run: Run) -> None:
     device = resolve_device(config.device)
     dtype = resolve_precision(config.precision, device)
     root = data_root(run.path.parent)
-    dataset, fingerprint = config.data(root)
-    if fingerprint != stored["fingerprint"]:
-        raise UserError(
-            f"the images are no longer those the run was made for (fingerprint {fingerprint},"
-            f" expected {stored['fingerprint']}); bring them back, or train a new run"
-        )
+    dataset = _images_of(run, config)
     run.write_status(device=str(device))
     _write_manifest(run, device, dtype)
     progress = Console(run, config.epochs, len(dataset.ids(0)))
     with progress:
         train(config, run, dataset, progress)
     _evaluate_all(run, config, dataset)
-    write_examples(config, run, dataset, open_hashes(root, fingerprint))
+    write_examples(config, run, dataset, open_hashes(root, stored["fingerprint"]))
     _write_manifest(run, device, dtype)
+
+
+def _images_of(run: Run, config: Any) -> Any:
+    """The data set the run was made for: from the cache, or built again from the source if that has not changed."""
+    from dpls.data.cache import open_dataset
+
+    root, expected = data_root(run.path.parent), run.config()["fingerprint"]
+    if not (root / expected).exists():
+        _, found = config.data(root)
+        if found != expected:
+            raise UserError(
+                f"the images are no longer those the run was made for (fingerprint {found}, expected {expected});"
+                " bring them back, or train a new run"
+            )
+    return open_dataset(root, expected)
 
 
 def _evaluate_all(run: Run, config: Any, dataset: Any) -> None:
     """Best and last checkpoint, clean and under each configured attack; what stands there already is left alone."""
+    from dpls.checkpoints import find_checkpoint
     from dpls.evaluation import evaluation_name
 
     for name in ("best", "last"):
         for attack in (None, *config.evaluations):
-            if evaluation_name(attack, name) not in run.evaluation_names():
+            evaluation = evaluation_name(attack, name)
+            known = run.evaluation(evaluation)["epoch"] if evaluation in run.evaluation_names() else None
+            if known != find_checkpoint(run, name)[1]:
                 log.info(_evaluate(run, config, dataset, attack, name))
 
 
@@ -116,7 +129,7 @@ def _evaluate(run: Run, config: Any, dataset: Any, attack: Any, checkpoint: str)
     path, epoch = find_checkpoint(run, checkpoint)
     parts = build(config, dataset)
     load_weights(parts.net, path)
-    rules = {"best": config.selection.chosen_by, "last": "last epoch"}
+    rules = {"best": config.chosen_by, "last": "last epoch"}
     described = {"name": checkpoint, "epoch": epoch, "chosen_by": rules.get(checkpoint, "named by hand")}
     result = evaluate(run, parts.net, dataset, attack, described, device=parts.device, dtype=parts.dtype)
     return f"{attack.title if attack else 'clean'}, {checkpoint} checkpoint (epoch {epoch}): {result}"

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "examples": BASE | {"config", "data", "difficulty", "runs", "subsets"},
     "checkpoints": BASE | {"config", "dynamics", "runs"},
     "training": BASE | FAMILIES | {"config", "checkpoints", "dynamics", "evaluation", "examples", "randomness", "runs"},
-    "submission": BASE | {"checkpoints", "config", "device", "runs"},
+    "submission": BASE | {"checkpoints", "config", "data", "device", "examples", "runs"},
     "worker": BASE | {"attacks", "config", "checkpoints", "data", "device", "doctor", "evaluation", "examples", "runs", "training"},
     "doctor": {"device", "runs"},
     "report": BASE | {"difficulty", "runs"},

@@ -157,11 +157,21 @@ BEFORE_THE_START = {
     "absent file": (["train", "nowhere.toml"], "there is no file 'nowhere.toml'"),
     "runs folder is a file": (["train", "demo", *SMALL, "--runs", "BADTML/runs"], "cannot write to the runs folder"),
     "unknown run": (["runs", "1999"], "there is no run '1999'"),
-    "no run to work on": (["work", "TMP"], "there is no run"),
+    "no run to work on": (["work", "TMP"], "is no run directory"),
     "unknown attack": (["evaluate", "latest", "--attack", "cw"], "unknown attack 'cw'; choose from"),
     "evaluation eps": (["evaluate", "latest", "--attack", "pgd2", "--set", "eps=300"], "eps = 300 is not allowed"),
     "unknown checkpoint": (["evaluate", "latest", "--checkpoint", "first"], "has no checkpoint 'first'; choose from best, last"),
     "unknown ending": (["export", "latest", "--to", "table.xlsx"], "choose a .csv, .parquet or .npz file"),
+    "not a digit": (["train", "demo", "--set", "phases.².until=3"], "count from 0 to 1"),
+    "not an epoch": (["evaluate", "latest", "--checkpoint", "²"], "has no checkpoint"),
+    "too large": (["train", "demo", "--set", "eps=+1e400"], "eps = '+1e400' is not allowed"),
+    "too deep": (["train", "demo", "--set", "eps=" + "[" * 90_000], "eps"),
+    "no folder to export to": (["export", "latest", "--to", "TMP/none/table.csv"], "TMP/none"),
+    "runs below a file": (["train", "demo", *SMALL, "--runs", "BADTML/runs"], "cannot"),
+    "nobody's scores": (["train", "demo", *SMALL, '--set=phases.1.subset={"drop":"hardest","share":0.1,"scores":"nope"}'], "not the id of a finished run"),
+    "nobody left": (["train", "demo", *SMALL, '--set=phases.1.subset={"drop":"random","share":0.999}'], "leaves 0 of 40"),
+    "subset before the record": (["train", "demo", '--set=phases.0.subset={"drop":"hardest","share":0.1}'], "first phase cannot use difficulty"),
+    "nothing attacked": (["train", "demo-standard", "--set=difficulty.adversarial=true"], "needs a first phase that attacks"),
     "bench setting": (["bench", "train", "--set", "depth=4"], "no setting 'depth'; choose from"),
 }  # fmt: skip
 
@@ -220,6 +230,10 @@ def test_damaged_status_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path.mkdir(parents=True)
     (path / "config.json").write_text("{}")
     (path / "status.json").write_text("{")
-    assert main(["runs", "--runs", str(path.parent)]) == 2
+    assert main(["runs", "--runs", str(path.parent)]) == 0
+    out = capsys.readouterr().out
+    assert "damaged" in out
+    assert main(["runs", "2026", "--runs", str(path.parent)]) == 2
     assert "damaged" in capsys.readouterr().err
+    assert main(["train", "demo", *SMALL, "--runs", str(path.parent)]) == 0, "a damaged run is in nobody's way"
     assert Run(path).id == "2026-01-01_000000_abcd"

@@ -10,8 +10,8 @@ from dpls.config import ENGINE, RunConfig, Schedule, make_config, override, pres
 from dpls.errors import UserError
 
 PAPER = read_settings("paper-cifar10")
-GOLDEN_90 = "687a9ed25f72476cb29b"
-GOLDEN_110 = "9ec77fddd605ff27ec3e"
+GOLDEN_90 = "af5bfeff12cc475c7f41"
+GOLDEN_110 = "50869c3b6d33d4d9a7d4"
 GOLDEN_LOSSES = [1.209657, 1.153112]
 
 
@@ -96,6 +96,10 @@ def test_a_later_border_is_another_dpls() -> None:
 )
 def test_everything_that_changes_phase_1_changes_its_hash(change: str) -> None:
     assert paper(change).hash_at(90, "data") != paper().hash_at(90, "data")
+
+
+def test_warmups_shorter_than_half_an_epoch_are_told_apart() -> None:
+    assert paper("schedule.warmup=0.1").hash_at(90, "data") != paper("schedule.warmup=0.5").hash_at(90, "data")
 
 
 @pytest.mark.parametrize(

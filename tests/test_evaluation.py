@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dpls.attacks import PGD
+from dpls.attacks import PGD, Misclassification
 from dpls.data import TEST, TRAIN, VALIDATION
 from dpls.data.split import Split
 from dpls.evaluation import Accuracy, accuracy, correct, evaluate, evaluation_name, wilson
@@ -300,3 +300,19 @@ def test_a_net_that_answers_nan_is_right_about_nothing(trained: nn.Module) -> No
     split = make_split()
     assert logits_of(trained.eval(), next(iter(split.batches(4))).x).isnan().all()
     assert not correct(trained, split).any() and not correct(trained, split, MIXED).any()
+
+
+def test_nothing_outside_the_ball_is_ever_taken_for_broken() -> None:
+    """A Gaussian start leaves [0, 1]; an example that looks broken only there must go on being attacked."""
+
+    class Watch(Misclassification):
+        def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:
+            assert x.min() >= 0
+            assert x.max() <= 8 / 255 + 1e-6
+            return super().broken(x, logits, rows)
+
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    black, y = torch.zeros(50, 1, 4, 4), torch.arange(50) % 3
+    for start in ("clean", "gaussian", "uniform"):
+        attack = PGD(eps=8 / 255, steps=3, start=start)
+        attack(frozen_eval(net), black, Watch(y, frozen_eval(net)), Noise(0, torch.arange(50)))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,7 +184,7 @@ def test_subset_by_another_runs_scores(whole: Run) -> None:
 
 def test_examples_table_has_the_promised_columns(whole: Run) -> None:
     table = whole.examples()
-    assert list(table.columns[:5]) == ["id", "hash", "split", "label", "cause"]
+    assert list(table.columns[:7]) == ["id", "hash", "split", "label", "class", "cause", "path"]
     for name in ("visits", "zero_one", "cross_entropy", "el2n", "forgetting", "aum", "confidence", "variability"):
         assert {name, f"{name}_adv"} <= set(table.columns)
     assert {"difficulty", "factor", "correct_clean", "correct_pgd3_8-255_best", "correct_pgd3_8-255_last"} <= set(
@@ -216,8 +217,57 @@ def test_evaluations_state_everything_a_number_needs(whole: Run) -> None:
     assert found["settings"]["step"] == pytest.approx(2 / 255)
     assert found["n"] == 20
     assert found["low"] <= found["accuracy"] <= found["high"]
-    assert found["epoch"] == max(whole.metrics(), key=lambda row: row["validation_robust"])["epoch"]
+    assert found["epoch"] == max(whole.metrics()[4:], key=lambda row: row["validation_robust"])["epoch"]
+    assert "epochs 5-6" in found["chosen_by"]
     assert found["accuracy"] <= whole.evaluation("clean_best")["accuracy"]
+
+
+def test_a_repeated_run_has_the_same_best_whether_it_branched_or_not(whole: Run) -> None:
+    """The best is one of the last phase's, and the last phase is always trained."""
+    again = finish(whole.path.parent)
+    assert again.config()["parent"]["epoch"] == 4
+    assert again.evaluation("clean_best") | {"seconds": 0} == whole.evaluation("clean_best") | {"seconds": 0}
+
+
+def test_evaluations_made_in_mid_run_are_made_again_at_the_end(whole: Run, tmp_path: Path) -> None:
+    from dpls.evaluation import evaluation_name
+    from dpls.runs import write_json
+
+    run = submit(config(), tmp_path / "runs")
+    names = [evaluation_name(config().resolved().evaluations[0], checkpoint) for checkpoint in ("last", "best")]
+    for name in names:
+        write_json(run.evaluations / f"{name}.json", whole.evaluation(name) | {"epoch": 2, "accuracy": 0.0})
+    work(run)
+    for name in names:
+        assert run.evaluation(name) | {"seconds": 0} == whole.evaluation(name) | {"seconds": 0}
+
+
+def test_a_parent_that_is_gone_is_done_without(whole: Run, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    parent = finish(runs)
+    child = submit(config("phases.1.factors.lambda_min=1"), runs)
+    assert child.config()["parent"]["run"] == parent.id
+    shutil.rmtree(parent.path)
+    work(child)
+    assert metrics(child)[:4] == metrics(whole)[:4]
+
+
+def test_a_parent_is_asked_only_for_what_it_committed(tmp_path: Path) -> None:
+    """A kill between the state and its row leaves a state beyond the last row."""
+    run = finish(tmp_path / "runs")
+    run.keep_metrics(run.metrics()[:3])
+    assert submit(config("phases.1.factors.lambda_min=1"), tmp_path / "runs").config()["parent"] is None
+
+
+def test_images_come_from_the_cache_when_their_source_is_gone(tmp_path: Path) -> None:
+    npz = tmp_path / "images.npz"
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.savez(npz, x_train=images, y_train=np.arange(60) % 3)
+    changes = (f'data.source={{"kind":"npz","path":"{npz}"}}', "data.probes=[]", "augmentation={}")
+    run = submit(config(*changes), tmp_path / "runs")
+    npz.unlink()
+    work(run)
+    assert run.state() == "done"
 
 
 def test_best_of_a_branch_is_one_of_its_own_epochs(whole: Run) -> None:
@@ -330,6 +380,7 @@ def test_changed_images_are_refused(tmp_path: Path) -> None:
     run = submit(config(*changes), tmp_path / "runs")
     np.savez(npz, x_train=255 - images, y_train=labels)
     os.utime(npz, (1, 1))
+    shutil.rmtree(tmp_path / "data" / run.config()["fingerprint"])
     with pytest.raises(UserError, match="no longer those"):
         work(run)
 

@@ -46,6 +46,8 @@ class PGD(Attack):
 
     def search(self, net: nn.Module, x: Tensor, goal: Goal, noise: Noise) -> Tensor:
         x_adv = self.first(x, noise).contiguous(memory_format=_memory_format(x))
+        if goal.stops:  # what leaves the attack must lie inside the ball from the start
+            x_adv = self.project(x_adv, x)
         found, rows = x_adv.clone(), torch.arange(len(x), device=x.device)
         for _ in range(self.steps):
             gradient, logits = ascent_gradient(net, x_adv, goal, rows)

@@ -26,7 +26,7 @@ from dpls.errors import UserError
 LAYOUT_NUMBER = 1  # goes into every key: raise it when the files below, or what a source decodes to, change
 IMAGES = "images.npy"
 HASHES = "hashes.npy"
-COLUMNS = ("labels", "true_labels", "part", "cause")
+COLUMNS = ("labels", "true_labels", "part", "cause", "files")
 META = "meta.json"
 
 
@@ -50,7 +50,8 @@ def fingerprint_of(dataset: Dataset) -> str:
         digest.update(dataset.images[start : start + 4096].tobytes())
     for column in (dataset.labels, dataset.true_labels, dataset.part):
         digest.update(column.tobytes())
-    digest.update("\n".join(dataset.cause.tolist()).encode())
+    for names in (dataset.cause, dataset.files):
+        digest.update("\n".join(names.tolist()).encode())
     return digest.hexdigest()[:20]
 
 
@@ -93,8 +94,8 @@ def _read(directory: Path) -> Dataset:
     classes = tuple(json.loads((directory / META).read_text(encoding="utf-8"))["classes"])
     if len({len(array) for array in arrays}) != 1:
         raise ValueError("the arrays have different lengths")
-    images, labels, true_labels, part, cause, _ = arrays
-    return Dataset(images, labels, part, classes, cause, true_labels)
+    images, labels, true_labels, part, cause, files, _ = arrays
+    return Dataset(images, labels, part, classes, cause, true_labels, files)
 
 
 def _read_or_clear(directory: Path) -> Dataset | None:

@@ -19,6 +19,7 @@ class Dataset:
     classes: names by label.
     cause: (N,) str, the probe planted in the example, "" where none was.
     true_labels: int64 (N,), the label before a probe changed it.
+    files: (N,) str, the file an image came from, relative to its source; "" where it has none.
     """
 
     images: NDArray[np.uint8]
@@ -27,14 +28,20 @@ class Dataset:
     classes: tuple[str, ...]
     cause: NDArray[np.str_]
     true_labels: NDArray[np.int64]
+    files: NDArray[np.str_]
 
     @staticmethod
     def of(
-        images: NDArray[np.uint8], labels: NDArray[np.int64], part: NDArray[np.uint8], classes: tuple[str, ...]
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        part: NDArray[np.uint8],
+        classes: tuple[str, ...],
+        files: NDArray[np.str_] | None = None,
     ) -> "Dataset":
         """A data set in which nothing has been planted."""
         assert images.ndim == 4 and len(images) == len(labels) == len(part), (images.shape, labels.shape, part.shape)
-        return Dataset(images, labels, part, classes, np.full(len(images), "", dtype="<U16"), labels)
+        nothing = np.full(len(images), "", dtype="<U16")
+        return Dataset(images, labels, part, classes, nothing, labels, nothing if files is None else files)
 
     def ids(self, part: int) -> NDArray[np.int64]:
         """(n,), ascending, the ids of one part."""

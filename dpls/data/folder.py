@@ -117,7 +117,9 @@ class Folder(Component):
         if all_grey and self.channels == "auto":
             images = images[:, :1].copy()
         labels = np.array([file.label for file in files], dtype=np.int64)
-        return Dataset.of(images, labels, np.array([file.part for file in files], dtype=np.uint8), classes)
+        part = np.array([file.part for file in files], dtype=np.uint8)
+        names = np.array([file.path.relative_to(self._root).as_posix() for file in files])
+        return Dataset.of(images, labels, part, classes, names)
 
     def stamp(self) -> str:
         """Path, size and time of every image file: what the images depend on beside the settings."""
