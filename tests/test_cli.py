@@ -20,6 +20,7 @@ SMALL = [
     "--set=selection.attack.steps=1",
     "--set=evaluations=[{\"steps\":1}]",
     "--set=schedule={}",
+    "--set=optimiser.lr=0.1",
     "--set=phases.0.until=2",
     "--set=phases.1.until=3",
     "--set=device=cpu",
