@@ -57,7 +57,7 @@ def _check_every_class(dataset: Dataset) -> None:
             absent = dataset.classes[int(present.argmin())]
             raise UserError(
                 f"no image of class {absent!r} is left for {name}; "
-                "every class needs one in train, validation and test: add images, or change the shares and limits"
+                "every class needs one in each part: add images, or change data.validation, data.test or the limits"
             )
 
 
