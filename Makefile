@@ -1,4 +1,4 @@
-# make app | demo | test: each sets up what is missing first.
+# make demo | test | doctor: each sets up what is missing first.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python

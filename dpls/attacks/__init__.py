@@ -16,7 +16,7 @@ AnyAttack: TypeAlias = PGD
 
 def named(name: str) -> AnyAttack:
     """The attack a short name means: 'pgd20' is PGD with 20 steps of eps / 4 from a uniform start."""
-    if match := re.fullmatch(r"pgd(\d{1,3})", name.lower()):
+    if match := re.fullmatch(r"pgd([1-9]\d{0,2})", name.lower()):
         return PGD(steps=int(match[1]))
     raise UserError(f"unknown attack {name!r}; choose from pgd10, pgd20, pgd50 (any number of steps up to 999)")
 
