@@ -7,7 +7,6 @@ heavy is imported.
 import logging
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -200,7 +199,6 @@ class Console:
         self._bar = tqdm(
             total=epochs * images, unit=" images", unit_scale=True, disable=None, leave=False, dynamic_ncols=True
         )
-        self._began = time.perf_counter()
         self._skipped: int | None = None
         log.info("run %s: %d epochs of %d images", run.id, epochs, images)
 

@@ -121,7 +121,7 @@ def test_defect_07_training_forwards_alone_move_batch_norm(tiny, kind: str, obse
 
 
 def test_presentation_and_sweep_agree_in_rank(tmp_path) -> None:
-    """On a tenth of the demo's epochs; the whole demo stands in docs/results.md."""
+    """On a quarter of the demo's images and 12 epochs; the whole demo stands in docs/results.md."""
     rates = []
     for observing in ("sweep", "presentation"):
         changes = [
