@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpls.errors import UserError
-from dpls.runs import Run, find_run, list_runs
+from dpls.runs import Run, find_run, list_runs, runs_root
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, function: object, help: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help)
         sub.set_defaults(command=function)
-        sub.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
+        sub.add_argument("--runs", type=Path, default=runs_root(), help="folder of runs (default: DPLS_RUNS, or runs)")
         return sub
 
     train = command("train", _train, "train a preset or a configuration file, evaluate it, print the run id last")
@@ -129,25 +129,25 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _runs(args: argparse.Namespace) -> int:
-    from dpls.report import report
+    from dpls.report import report, row
 
     if args.run:
         run = find_run(args.runs, args.run)
-        print(json.dumps(_row(run), indent=1) if args.json else report(run))
+        print(json.dumps(row(run), indent=1) if args.json else report(run))
         return 0
-    rows = [_row_or_damage(run) for run in list_runs(args.runs)]
+    rows = [row(run) for run in list_runs(args.runs)]
     if args.json:
         print(json.dumps(rows, indent=1))
         return 0
     if not rows:
         print(f"no runs in {args.runs}; start one with: python -m dpls train demo")
-    for row in rows:
-        best = [e for e in row["evaluations"] if e["checkpoint"] == "best"]
+    for r in rows:
+        best = [e for e in r["evaluations"] if e["checkpoint"] == "best"]
         accuracies = [
             f"{e['attack'].split(',')[0]}{_eps(e)} {e['accuracy']:.1%} [{e['low']:.1%}, {e['high']:.1%}]" for e in best
         ]
-        epochs = f"{row['epoch']}/{row['epochs']}"
-        print(f"{row['id']}  {row['state']:<11} {epochs:>9}  {'  '.join([*accuracies, row['label']])}".rstrip())
+        epochs = f"{r['epoch']}/{r['epochs']}"
+        print(f"{r['id']}  {r['state']:<11} {epochs:>9}  {'  '.join([*accuracies, r['label']])}".rstrip())
     return 0
 
 
@@ -156,29 +156,6 @@ def _eps(evaluation: dict[str, Any]) -> str:
 
     eps = evaluation["settings"].get("eps")
     return "" if eps is None else f" {show_fraction(eps)}"
-
-
-def _row_or_damage(run: Run) -> dict[str, Any]:
-    """One damaged run must not hide the others."""
-    try:
-        return _row(run)
-    except UserError as error:
-        nothing = {"label": str(error), "epoch": 0, "epochs": 0, "parent": None, "evaluations": []}
-        return {"id": run.id, "state": "damaged", "error": str(error), **nothing}
-
-
-def _row(run: Run) -> dict[str, Any]:
-    status = run.status()
-    return {
-        "id": run.id,
-        "label": run.label(),
-        "state": run.state(),
-        "epoch": status["epoch"],
-        "epochs": status["epochs"],
-        "error": status["error"],
-        "parent": run.config()["parent"],
-        "evaluations": [run.evaluation(name) for name in run.evaluation_names()],
-    }
 
 
 def _export(args: argparse.Namespace) -> int:

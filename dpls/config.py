@@ -222,6 +222,12 @@ def preset_names() -> list[str]:
     return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
 
 
+def preset_title(name: str) -> str:
+    """The first line of a preset's file, which says what it is."""
+    text = (resources.files("dpls.presets") / f"{name}.toml").read_text(encoding="utf-8")
+    return text.split("\n", 1)[0].lstrip("# ")
+
+
 def read_settings(preset_or_file: str) -> dict[str, Any]:
     """The settings of a preset by name, or of a .toml or .json file by path, unchecked.
 

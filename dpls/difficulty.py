@@ -98,7 +98,8 @@ class Measure(NamedTuple):
     higher_is_harder: bool
 
 
-MEASURES = {
+MeasureName = Literal["zero_one", "cross_entropy", "el2n", "forgetting", "aum", "confidence", "variability"]
+MEASURES: dict[MeasureName, Measure] = {
     "zero_one": Measure(zero_one, True),
     "cross_entropy": Measure(cross_entropy, True),
     "el2n": Measure(el2n, True),
@@ -107,7 +108,6 @@ MEASURES = {
     "confidence": Measure(confidence, False),
     "variability": Measure(variability, True),
 }
-MeasureName = Literal["zero_one", "cross_entropy", "el2n", "forgetting", "aum", "confidence", "variability"]
 
 
 def min_max(scores: Array, reference: Array) -> Array:

@@ -8,6 +8,7 @@ import math
 import time
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -76,6 +77,18 @@ def correct(
                 right[rows] = is_right(judge(x_adv), y)
         outcome[batch.rows] = right
     return outcome
+
+
+@torch.no_grad()
+def probabilities(net: nn.Module, dataset: Dataset, device: torch.device, batch_size: int = 500) -> np.ndarray:
+    """float32 (N, K), by id: the softmax of every clean image, un-augmented, in eval mode and float32."""
+    frozen = frozen_eval(net)
+    found = np.empty((len(dataset.labels), len(dataset.classes)), dtype=np.float32)
+    for part in range(len(PARTS)):
+        split = Split.of(dataset, part, device)
+        for batch in split.batches(batch_size):
+            found[split.ids.cpu()[batch.rows.cpu()]] = frozen(batch.x).softmax(1).cpu().numpy()
+    return found
 
 
 def evaluation_name(attack: AnyAttack | None, checkpoint: str) -> str:

@@ -55,6 +55,8 @@ def build_examples(config: RunConfig, run: Run, dataset: Dataset, hashes: np.nda
     }
     for adversarial, suffix in ((False, ""), (True, "_adv")):
         signals = signals_of(record, adversarial)
+        if not signals:  # a recorded run trained without attack keeps no empty half
+            continue
         columns[f"visits{suffix}"] = visits(signals)
         for name, measure in MEASURES.items():
             columns[name + suffix] = measure.compute(signals)
@@ -62,9 +64,12 @@ def build_examples(config: RunConfig, run: Run, dataset: Dataset, hashes: np.nda
     factors = np.full(len(dataset.labels), np.nan)
     factors[train_ids] = _factors(config, difficulty[train_ids], len(dataset.classes))
     table = pd.DataFrame(columns | {"difficulty": difficulty, "factor": factors})
-    for name in run.evaluation_names():
-        outcome = pd.read_parquet(run.evaluations / f"{name}.parquet").set_index("id")["correct"]
-        column = "correct_clean" if name == "clean_best" else f"correct_{name}"
+    said = run.probabilities()
+    if said is not None:
+        table["predicted"] = np.array(dataset.classes)[said.argmax(1)]
+    for evaluation in run.evaluation_names():
+        outcome = pd.read_parquet(run.evaluations / f"{evaluation}.parquet").set_index("id")["correct"]
+        column = "correct_clean" if evaluation == "clean_best" else f"correct_{evaluation}"
         table[column] = table["id"].map(outcome).astype("boolean")
     return table
 

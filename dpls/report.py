@@ -1,10 +1,152 @@
-"""A finished run in words: accuracies with intervals, the hardest images, what the planted causes cost. Plain text."""
+"""A run in words, for terminal and pages: a row, a report, a comparison of two, what to be wary of. No torch."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from dpls.component import show_fraction
 from dpls.difficulty import auroc
+from dpls.errors import UserError
 from dpls.runs import Run
+
+OBJECTIVES = {"standard": "standard training", "pgd_at": "PGD-AT", "trades": "TRADES"}
+
+
+def row(run: Run) -> dict[str, Any]:
+    """What a list of runs shows; a damaged run is a row, too, and does not hide the others."""
+    try:
+        status, stored = run.status(), run.config()
+        return {
+            "id": run.id,
+            "label": run.label(),
+            "state": run.state(),
+            "epoch": status["epoch"],
+            "epochs": status["epochs"],
+            "created": status["created"],
+            "error": status["error"],
+            "parent": stored["parent"],
+            "data": data_of(stored["config"]),
+            "method": method_of(stored["config"]),
+            "evaluations": [run.evaluation(name) for name in run.evaluation_names()],
+        }
+    except (UserError, KeyError, TypeError) as error:
+        reason = str(error) if isinstance(error, UserError) else f"{run.path} lacks {error}; restore or delete the run"
+        nothing = {"label": reason, "epoch": 0, "epochs": 0, "created": None, "parent": None, "evaluations": []}
+        return {"id": run.id, "state": "damaged", "error": reason, "data": "", "method": "", **nothing}
+
+
+def data_of(config: Mapping[str, Any]) -> str:
+    """e.g. ``photos, 10 % planted``; ``config`` as in config.json."""
+    source, probes = config["data"]["source"], config["data"]["probes"]
+    name = str(source.get("path", "")).rstrip("/").rsplit("/", 1)[-1] if source["kind"] == "folder" else source["kind"]
+    planted = sum(probe["share"] for probe in probes)
+    return f"{name}, {planted:.0%} planted" if probes else name
+
+
+def method_of(config: Mapping[str, Any]) -> str:
+    """e.g. ``PGD-AT 8/255, DPLS 0.5``: the objective with its radius, and the factors of the last phase."""
+    objective, phase = config["objective"], config["phases"][-1]
+    words = OBJECTIVES.get(objective["kind"], str(objective["kind"]))
+    if "attack" in objective:
+        eps = objective["attack"]["eps"]
+        words += f" {show_fraction(config['eps'] if eps is None else eps)}"
+    factors = phase["factors"]
+    if factors["kind"] == "dpls":
+        words += (
+            f", DPLS to mean {factors['mean']:g}" if factors["mean"] else f", DPLS {factors['lambda_min'] or 0.5:g}"
+        )
+    elif factors["kind"] == "uniform":
+        words += f", uniform {factors['factor']:g}"
+    if phase["subset"]:
+        words += f", without the {phase['subset']['drop']} {phase['subset']['share']:.0%}"
+    return words
+
+
+def best_of(evaluations: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """The clean and the lowest attacked evaluation of the best checkpoint."""
+    best = [e for e in evaluations if e["checkpoint"] == "best"]
+    clean = next((e for e in best if e["attack"] == "clean"), None)
+    attacked = [e for e in best if e["attack"] != "clean"]
+    return clean, min(attacked, key=lambda e: e["accuracy"]) if attacked else None
+
+
+def with_interval(evaluation: Mapping[str, Any] | None) -> str:
+    """e.g. ``77.0 % [74.3, 79.5]``."""
+    if evaluation is None:
+        return ""
+    return f"{evaluation['accuracy']:.1%} [{100 * evaluation['low']:.1f}, {100 * evaluation['high']:.1f}]"
+
+
+class Difference(NamedTuple):
+    """Accuracy of the second run minus the first's, on the same test images, with a 95 % interval; fractions."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        points, half = 100 * self.value, 50 * (self.high - self.low)
+        if self.low <= 0 <= self.high:
+            return f"no difference seen ({points:+.1f} ± {half:.1f} points, n = {self.n:,})"
+        return f"{'higher' if points > 0 else 'lower'} by {abs(points):.1f} ± {half:.1f} points (n = {self.n:,})"
+
+
+def difference(first: Run, second: Run, evaluation: str) -> Difference | None:
+    """Paired by test image; None where the two were not judged on the same images by the same evaluation.
+
+    One run of each: the interval says nothing about other seeds.
+    """
+    names = (first.evaluation_names(), second.evaluation_names())
+    if first.config()["fingerprint"] != second.config()["fingerprint"] or not all(evaluation in n for n in names):
+        return None
+    tables = [pd.read_parquet(run.evaluations / f"{evaluation}.parquet").set_index("id") for run in (first, second)]
+    both = tables[0].join(tables[1], lsuffix="_first", how="inner")
+    steps = both["correct"].astype(float) - both["correct_first"].astype(float)
+    value, n = float(steps.mean()), len(steps)
+    half = 1.959964 * float(steps.std(ddof=0)) / math.sqrt(n)
+    return Difference(value, value - half, value + half, n)
+
+
+def settings_that_differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(path, value of the first, value of the second), by path; ``config`` as in config.json."""
+    a, b = _flat(first, ""), _flat(second, "")
+    return [(path, a.get(path, "-"), b.get(path, "-")) for path in sorted(a | b) if a.get(path) != b.get(path)]
+
+
+def _flat(value: Any, path: str) -> dict[str, str]:
+    if isinstance(value, Mapping) or (isinstance(value, list) and value):
+        entries = value.items() if isinstance(value, Mapping) else enumerate(value)
+        found: dict[str, str] = {}
+        for name, part in entries:
+            found |= _flat(part, f"{path}.{name}" if path else str(name))
+        return found
+    return {path: "none" if value is None else str(value)}
+
+
+def concerns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a look at the rows of metrics.jsonl should make one wary of, a sentence each."""
+    known = [row for row in rows if row["validation_robust"] is not None and row["train_robust"] is not None]
+    found = []
+    if known:
+        best, last = max(known, key=lambda row: row["validation_robust"]), known[-1]
+        fall = best["validation_robust"] - last["validation_robust"]
+        if last["train_robust"] > 0.5 and last["validation_robust"] < 0.1 and best["validation_robust"] > 0.2:
+            found.append(
+                f"Catastrophic overfitting: right on {last['train_robust']:.0%} of its own attacks, but on"
+                f" {last['validation_robust']:.0%} under the validation attack. Use more attack steps."
+            )
+        elif fall >= 0.03 and last["train_robust"] - best["train_robust"] > 0.02:
+            found.append(
+                f"Robust overfitting: validation accuracy under attack fell by {100 * fall:.1f} points since epoch"
+                f" {best['epoch']}, while training accuracy rose. The best checkpoint is kept."
+            )
+    if rows and any(not math.isfinite(row["loss"]) for row in rows):
+        found.append("The loss is not finite: lower the learning rate.")
+    return found
 
 
 def hardest(table: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 The row of ``metrics.jsonl`` commits an epoch: array rows beyond it do not exist, a torn last line is skipped.
 """
 
+import io
 import json
 import os
 import re
@@ -25,6 +26,8 @@ CLOCK_COLUMNS = ("seconds", "images_per_second")
 """Columns of metrics.jsonl that measure time, and so differ between two equal runs."""
 STATES = ("queued", "blocked", "running", "done", "failed", "cancelled")
 ID = re.compile(r"\d{4}-\d{2}-\d{2}_\d{6}_[0-9a-f]{4}")
+RECORDED = Path(__file__).parent / "recorded"
+"""Finished runs that come with the package; read-only, without checkpoints."""
 
 
 def now() -> str:
@@ -41,6 +44,11 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(content, indent=1) + "\n")
+
+
+def runs_root() -> Path:
+    """Where runs are kept unless somebody says otherwise: DPLS_RUNS, or ``runs`` in the working directory."""
+    return Path(os.environ.get("DPLS_RUNS") or "runs")
 
 
 def data_root(runs: Path) -> Path:
@@ -82,6 +90,16 @@ class Run:
     def manifest_file(self) -> Path:
         return self.path / "manifest.json"
 
+    @property
+    def stop_file(self) -> Path:
+        """Its presence asks the worker to stop."""
+        return self.path / "stop"
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it came with the package: nothing may be written into it."""
+        return self.path.parent == RECORDED
+
     def config(self) -> dict[str, Any]:
         """What config.json holds: schema, recipe_hash, fingerprint, parent, and the RunConfig under ``config``."""
         return self._read_json(self.config_file)
@@ -98,11 +116,18 @@ class Run:
         state = str(self.status()["state"])
         return "interrupted" if state == "running" and not self.is_locked() else state
 
+    def manifest(self) -> dict[str, Any]:
+        return self._read_json(self.manifest_file)
+
     def label(self) -> str:
         try:
             return str(json.loads((self.path / "notes.json").read_text())["label"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return ""
+
+    def write_label(self, label: str) -> None:
+        """For people: one line of text. Nothing a worker does depends on it."""
+        write_json(self.path / "notes.json", {"label": " ".join(label.split())})
 
     def _read_json(self, path: Path) -> dict[str, Any]:
         try:
@@ -206,6 +231,20 @@ class Run:
                 f"{self.examples_file} is damaged ({error}); rebuild it with `python -m dpls work {self.path}`"
             ) from None
 
+    def write_probabilities(self, probabilities: np.ndarray) -> None:
+        """(N, K), by id: what the best checkpoint says of each clean image; kept as float16."""
+        buffer = io.BytesIO()
+        np.save(buffer, probabilities.astype(np.float16))
+        write_whole(self.path / "probabilities.npy", buffer.getvalue())
+
+    def probabilities(self) -> np.ndarray | None:
+        """float16 (N, K), by id, rows sum to about 1; a memory map. None where the run has not got that far."""
+        try:
+            found: np.ndarray = np.load(self.path / "probabilities.npy", mmap_mode="r")
+        except (OSError, ValueError):
+            return None
+        return found
+
     # -- evaluations
 
     def evaluation(self, name: str) -> dict[str, Any]:
@@ -230,7 +269,7 @@ def create_run(runs: Path, content: Mapping[str, Any], epochs: int, label: str =
             {"state": "queued", "epoch": 0, "epochs": epochs, "device": None, "created": now(), "error": None},
         )
         if label:
-            write_json(aside / "notes.json", {"label": label})
+            Run(aside).write_label(label)
         aside.rename(runs / ident)
     except OSError as error:
         raise UserError(
@@ -245,11 +284,15 @@ def list_runs(runs: Path) -> list[Run]:
 
 
 def find_run(runs: Path, name: str) -> Run:
-    """The run with this id, or the beginning of exactly one id, or ``latest``; or a run directory by path."""
+    """The run with this id, or the beginning of exactly one id, or ``latest``; or a run directory by path.
+
+    Recorded runs are found by id, too, after the folder's own.
+    """
     known = list_runs(runs)
     if name == "latest" and known:
         return known[-1]
     found = [run for run in known if run.id.startswith(name)] if name else []
+    found = found or ([run for run in list_runs(RECORDED) if run.id.startswith(name)] if name else [])
     if len(found) == 1:
         return found[0]
     if not found and (Path(name) / "config.json").exists():

@@ -1,22 +1,26 @@
-"""What works on a run: takes the lock, trains, evaluates, writes the per-example table, and says how it ended.
+"""What works on a run: takes the lock, waits for a slot, trains, evaluates, writes the table, says how it ended.
 
-Every launcher starts this, as ``python -m dpls work DIR``; a second call resumes. The lock is taken before anything
-heavy is imported.
+Every launcher starts this, as ``python -m dpls work DIR``; a second call resumes. Lock and slot are taken before
+anything heavy is imported.
 """
 
 import logging
+import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from types import FrameType
 from typing import Any
 
 from dpls.errors import UserError
 from dpls.runs import Run, data_root, now, write_json
+from dpls.slots import slot
 
 log = logging.getLogger("dpls")
+STOP_POLL = 0.3  # seconds between two looks for a request to stop
 
 
 class Stopped(BaseException):
@@ -25,24 +29,27 @@ class Stopped(BaseException):
 
 def work(run: Run) -> None:
     """Brings a run to its end. Raises UserError with the reason where it fails, Stopped where it was told to stop."""
-    run.config()
+    device = str(run.config()["config"].get("device", "auto"))
     with run.lock():
+        run.stop_file.unlink(missing_ok=True)  # asked of an earlier worker
         handler = logging.FileHandler(run.log_file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         log.addHandler(handler)
         before = signal.signal(signal.SIGTERM, _stop)
         try:
-            run.write_status(state="running", started=now(), finished=None, error=None)
-            _work(run)
-            run.write_status(state="done", finished=now())
+            run.write_status(state="queued", stage=None, finished=None, error=None)
+            with _stop_on_request(run), slot(device, run.id, log.info) as taken:
+                run.write_status(state="running", started=now(), slot=taken)
+                _work(run)
+            run.write_status(state="done", finished=now(), stage=None)
         except (Stopped, KeyboardInterrupt):
-            run.write_status(state="cancelled", finished=now())
+            run.write_status(state="cancelled", finished=now(), stage=None)
             log.info("stopped; resume with: python -m dpls work %s", run.path)
             raise Stopped from None
         except Exception as error:
             reason = explain(error)
             log.debug("", exc_info=True)
-            run.write_status(state="failed", finished=now(), error=reason)
+            run.write_status(state="failed", finished=now(), stage=None, error=reason)
             raise UserError(reason) from error
         finally:
             signal.signal(signal.SIGTERM, before)
@@ -52,6 +59,30 @@ def work(run: Run) -> None:
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     raise Stopped
+
+
+@contextmanager
+def _stop_on_request(run: Run) -> Iterator[None]:
+    """While it lasts, the file ``stop`` in the run's directory is as good as SIGTERM.
+
+    A file needs no process id, so a request can hit no other process, and works across machines that share a disk.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(STOP_POLL):
+            if run.stop_file.exists():
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+        run.stop_file.unlink(missing_ok=True)
 
 
 def explain(error: BaseException) -> str:
@@ -82,13 +113,14 @@ def _work(run: Run) -> None:
     root = data_root(run.path.parent)
     dataset = _images_of(run, config)
     run.write_status(device=str(device))
-    _write_manifest(run, device, dtype)
+    _write_manifest(run, config, dataset, device, dtype)
     progress = Console(run, config.epochs, len(dataset.ids(0)))
     with progress:
         train(config, run, dataset, progress)
     _evaluate_all(run, config, dataset)
+    _write_probabilities(run, config, dataset)
     write_examples(config, run, dataset, open_hashes(root, stored["fingerprint"]))
-    _write_manifest(run, device, dtype)
+    _write_manifest(run, config, dataset, device, dtype)
 
 
 def _images_of(run: Run, config: Any) -> Any:
@@ -116,6 +148,8 @@ def _evaluate_all(run: Run, config: Any, dataset: Any) -> None:
             evaluation = evaluation_name(attack, name)
             known = run.evaluation(evaluation)["epoch"] if evaluation in run.evaluation_names() else None
             if known != find_checkpoint(run, name)[1]:
+                title = f"{attack.title if attack else 'clean'}, {name} checkpoint"
+                run.write_status(stage=f"evaluating: {title}")
                 log.info(_evaluate(run, config, dataset, attack, name))
 
 
@@ -132,6 +166,17 @@ def _evaluate(run: Run, config: Any, dataset: Any, attack: Any, checkpoint: str)
     described = {"name": checkpoint, "epoch": epoch, "chosen_by": rules.get(checkpoint, "named by hand")}
     result = evaluate(run, parts.net, dataset, attack, described, device=parts.device, dtype=parts.dtype)
     return f"{attack.title if attack else 'clean'}, {checkpoint} checkpoint (epoch {epoch}): {result}"
+
+
+def _write_probabilities(run: Run, config: Any, dataset: Any) -> None:
+    """What the best checkpoint says of every clean image, so that pages need no net."""
+    from dpls.checkpoints import find_checkpoint, load_weights
+    from dpls.evaluation import probabilities
+    from dpls.training import build
+
+    parts = build(config, dataset)
+    load_weights(parts.net, find_checkpoint(run, "best")[0])
+    run.write_probabilities(probabilities(parts.net, dataset, parts.device))
 
 
 def evaluate_run(run: Run, attack: str, assignments: list[str], checkpoint: str) -> str:
@@ -158,24 +203,24 @@ def evaluate_run(run: Run, attack: str, assignments: list[str], checkpoint: str)
     return words
 
 
-def _write_manifest(run: Run, device: Any, dtype: Any) -> None:
+def _write_manifest(run: Run, config: Any, dataset: Any, device: Any, dtype: Any) -> None:
     from dpls.doctor import hardware, versions
+    from dpls.estimate import Sizes, speed
 
     rows = run.metrics()
-    config = run.config()
-    starts = [0, *(phase["until"] for phase in config["config"]["phases"])]
     phases = []
-    for start, end in pairwise(starts):
-        done = rows[start:end]
-        seconds = sum(row["seconds"] for row in done)
+    for start, phase in config.phases_after(0):
+        done = rows[start : phase.until]
         rates = [row["images_per_second"] for row in done]
         phases.append(
             {
-                "until": end,
-                "seconds": round(seconds, 2),
+                "until": phase.until,
+                "seconds": round(sum(row["seconds"] for row in done), 2),
                 "images_per_second": round(sum(rates) / len(rates), 1) if rates else None,
             }
         )
+    sizes = Sizes.of(dataset)
+    seconds = sum(phase["seconds"] for phase in phases)
     write_json(
         run.manifest_file,
         {
@@ -183,23 +228,27 @@ def _write_manifest(run: Run, device: Any, dtype: Any) -> None:
             **hardware(),
             "device": str(device),
             "precision": str(dtype).removeprefix("torch."),
-            "fingerprint": config["fingerprint"],
+            "fingerprint": run.config()["fingerprint"],
             "phases": phases,
+            "operations_per_second": round(speed(config, sizes, seconds, len(rows))) if rows else None,
         },
     )
 
 
 class Console:
-    """Progress on a terminal: a bar with the time left, and a line an epoch, which goes to the log, too."""
+    """Progress: a bar with the time left and a line an epoch on a terminal and in the log; status.json for pages."""
 
     def __init__(self, run: Run, epochs: int, images: int) -> None:
         from tqdm import tqdm
 
+        self._run = run
         self._epochs = epochs
+        self._began = self._told = time.monotonic()
         self._bar = tqdm(
             total=epochs * images, unit=" images", unit_scale=True, disable=None, leave=False, dynamic_ncols=True
         )
-        self._skipped: int | None = None
+        self._done = 0
+        self._resumed_at: int | None = None
         log.info("run %s: %d epochs of %d images", run.id, epochs, images)
 
     def __enter__(self) -> "Console":
@@ -209,11 +258,17 @@ class Console:
         self._bar.close()
 
     def images(self, count: int) -> None:
-        if self._skipped is None:  # the first call tells what was done before
-            self._skipped = count
+        self._done += count
+        if self._resumed_at is None:  # the first call tells what was done before
+            self._resumed_at = count
             self._bar.initial = self._bar.n = count
+            self._run.write_status(stage="training", images=count, images_total=self._bar.total)
         else:
             self._bar.update(count)
+        if time.monotonic() - self._told > 1:
+            self._told = time.monotonic()
+            rate = (self._done - self._resumed_at) / (self._told - self._began)
+            self._run.write_status(images=self._done, images_per_second=round(rate, 1))
 
     def epoch(self, row: dict[str, Any]) -> None:
         def percent(name: str) -> str:

@@ -1,0 +1,96 @@
+"""Launchers: who starts workers, and what can be asked of a run while one works. No torch.
+
+A launcher has five methods. ``Local`` starts one detached process a run and needs no server: the run directory says how
+the run stands, the lock whether its worker lives. Closing the browser or the app, or killing it, stops no run.
+"""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from dpls import slots
+from dpls.errors import UserError
+from dpls.runs import Run, list_runs, now
+
+UNFINISHED = ("queued", "interrupted")
+
+
+class Capacity(NamedTuple):
+    """Slots of this machine, and those of them in use, by any app of this user."""
+
+    slots: list[str]
+    busy: list[str]
+
+
+class Launcher(Protocol):
+    """What the pages need of whatever runs the workers."""
+
+    def submit(self, run: Run) -> None:
+        """Starts a worker on a queued, stopped, failed or interrupted run; it resumes where the run stands."""
+
+    def state(self, run: Run) -> str:
+        """One of ``runs.STATES`` or 'interrupted'."""
+
+    def cancel(self, run: Run) -> None:
+        """Asks a run to stop; what is committed stays, and ``submit`` resumes it."""
+
+    def tail(self, run: Run, lines: int = 20) -> str:
+        """The end of its log."""
+
+    def capacity(self) -> Capacity: ...
+
+
+class Local:
+    """Workers as detached processes on this machine."""
+
+    def submit(self, run: Run) -> None:
+        if run.is_recorded:
+            raise UserError(f"run {run.id} is a recorded run and cannot be worked on; train its preset instead")
+        if run.is_locked():
+            raise UserError(f"run {run.id} is being worked on already; wait for it or stop it first")
+        with run.log_file.open("ab") as log:  # what the worker's own log cannot tell: a crash of the interpreter
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dpls", "work", str(run.path.resolve())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
+        threading.Thread(target=process.wait, daemon=True).start()  # so that no zombie stays behind
+
+    def state(self, run: Run) -> str:
+        return run.state()
+
+    def cancel(self, run: Run) -> None:
+        if run.state() not in ("queued", "running", "interrupted"):
+            raise UserError(f"run {run.id} is {run.state()}; only a queued or running one can be stopped")
+        if run.is_locked():
+            run.stop_file.touch()
+        else:
+            with run.lock():
+                run.write_status(state="cancelled", finished=now())
+
+    def tail(self, run: Run, lines: int = 20) -> str:
+        try:
+            text = run.log_file.read_text(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def capacity(self) -> Capacity:
+        return Capacity(slots.slots_for("auto"), slots.busy())
+
+
+def take_up(launcher: Launcher, runs: Path) -> list[Run]:
+    """Starts workers on the runs of a folder that wait for one or lost theirs; which ones."""
+    taken = []
+    for run in list_runs(runs):
+        try:
+            if run.state() in UNFINISHED and not run.is_locked():
+                launcher.submit(run)
+                taken.append(run)
+        except UserError:  # a damaged run must not keep the others from going on
+            continue
+    return taken

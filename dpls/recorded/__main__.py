@@ -1,0 +1,53 @@
+"""``python -m dpls.recorded RUN...``: makes finished runs the recorded ones, small enough for a repository.
+
+Checkpoints, log and lock stay behind; the record is rounded to float16, signals that hold nothing are left out; the
+per-example table is computed again from the rounded record, so that a recorded run agrees with itself.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from dpls.config import make_config
+from dpls.data.cache import open_dataset, open_hashes
+from dpls.examples import write_examples
+from dpls.runs import RECORDED, Run, data_root, find_run, list_runs, runs_root, write_json
+
+KEPT = ("config.json", "status.json", "manifest.json", "metrics.jsonl", "notes.json", "probabilities.npy")
+
+
+def record(run: Run) -> Run:
+    """Copies a finished run among the recorded ones."""
+    assert run.state() == "done", f"run {run.id} is {run.state()}"
+    target = Run(RECORDED / run.id)
+    (target.path / "dynamics").mkdir(parents=True)
+    for name in KEPT:
+        shutil.copyfile(run.path / name, target.path / name)
+    shutil.copytree(run.evaluations, target.evaluations)
+    write_json(target.config_file, run.config() | {"parent": None})
+    np.save(target.path / "dynamics" / "ids.npy", run.ids())
+    for name, values in run.dynamics().items():
+        seen = (values != 255) if values.dtype == np.uint8 else ~np.isnan(values)
+        if seen.any():
+            rounded = values if values.dtype == np.uint8 else values.astype(np.float16)
+            np.save(target.path / "dynamics" / f"{name}.npy", rounded)
+    stored = target.config()
+    root = data_root(runs_root())
+    dataset, hashes = open_dataset(root, stored["fingerprint"]), open_hashes(root, stored["fingerprint"])
+    write_examples(make_config(stored["config"]).resolved(), target, dataset, hashes)
+    return target
+
+
+def main(names: list[str]) -> None:
+    runs = [find_run(runs_root(), name) for name in names]
+    for old in list_runs(RECORDED):
+        shutil.rmtree(old.path)
+    for run in runs:
+        made = record(run)
+        size = sum(f.stat().st_size for f in Path(made.path).rglob("*") if f.is_file())
+        print(f"{made.id}  {made.label()}  {size / 1e6:.2f} MB")
+
+
+main(sys.argv[1:])

@@ -1,0 +1,133 @@
+"""Galleries of a selection's examples: captions, marks, and what to say where pictures or order are missing."""
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from dpls.data import TRAIN
+from dpls.errors import UserError
+from dpls.ui import store
+from dpls.ui.frame import escape, read_only
+from dpls.ui.gallery import Tile, gallery
+from dpls.ui.selection import Selection
+
+
+def pick(example: int | None) -> None:
+    """For callbacks: the image that is inspected."""
+    st.session_state["id"] = example
+
+
+def ask_for_missing(s: Selection) -> None:
+    """Where the images themselves are not at hand: says so, and offers to bring them back."""
+    if s.facts.images is not None:
+        return
+    st.warning(escape(s.facts.missing) + ". Numbers are shown without pictures.", icon=":material/hide_image:")
+    if not read_only() and st.button("Bring the images back", icon=":material/refresh:"):
+        with st.spinner("Reading the images …"):
+            store.bring_back_images(s.run)
+        st.rerun()
+
+
+def tiles(s: Selection, ids: NDArray[np.int64], by_class: bool = False) -> list[Tile]:
+    """A tile an example, in the order of ids."""
+    facts, said = s.facts, s.run.probabilities()
+    found = []
+    for example in ids.tolist():
+        label, note = facts.classes[facts.labels[example]], ""
+        difficulty = "unseen" if np.isnan(s.difficulty[example]) else f"{s.difficulty[example]:.2f}"
+        title = f"image {example}, labelled {label}, difficulty {difficulty}"
+        if said is not None:
+            answer = facts.classes[int(said[example].argmax())]
+            title += f", the network says {answer}"
+            note = "" if answer == label else f"→ {answer}"
+        if facts.cause[example]:
+            title += f", planted: {facts.cause[example]}"
+        if facts.files[example]:
+            title += f", {facts.files[example]}"
+        group = label if by_class else ""
+        found.append(Tile(example, f"{difficulty} {label}", note, title, str(facts.cause[example]), group))
+    return found
+
+
+def show(
+    s: Selection,
+    ids: NDArray[np.int64],
+    key: str,
+    *,
+    by_class: bool = False,
+    one_row: bool = False,
+    tile: int = 88,
+    then: str | None = None,
+) -> None:
+    """A gallery of these examples; a click inspects one, on the page ``then`` where it is another than this."""
+    if s.facts.images is None:
+        _as_table(s, ids)
+        return
+
+    def picked(example: int) -> None:
+        pick(example)
+        if then:
+            st.switch_page(then, query_params={"run": s.run.id, "id": str(example)})
+
+    pixels = s.facts.images[ids]
+    gallery(
+        pixels,
+        tiles(s, ids, by_class),
+        key,
+        picked,
+        tile=tile,
+        picked=st.session_state.get("id"),
+        one_row=one_row,
+    )
+
+
+def _as_table(s: Selection, ids: NDArray[np.int64]) -> None:
+    st.dataframe(
+        {
+            "id": ids,
+            "class": np.array(s.facts.classes)[s.facts.labels[ids]],
+            "difficulty": s.difficulty[ids],
+            "cause": s.facts.cause[ids],
+            "file": s.facts.files[ids],
+        },
+        hide_index=True,
+        alt="The images in order, without pictures",
+    )
+
+
+def explain_ties(s: Selection) -> None:
+    """How many of the shown images share the extremes, and what orders them then."""
+    ids = s.order[~np.isnan(s.difficulty[s.order])]
+    if s.measure not in ("zero_one", "forgetting") or not len(ids):
+        return
+    values = s.values[ids]
+    most, least = int((values == values.max()).sum()), int((values == values.min()).sum())
+    if s.measure == "zero_one":
+        top, bottom = _share(values.max(), s.counted), _share(values.min(), s.counted)
+        text = f"{most:,} of these were wrong {top}, {least:,} {bottom}."
+    else:
+        text = f"{most:,} of these share the highest count, {least:,} the lowest."
+    st.caption(f"{text} Equal ones are ordered by their mean loss.")
+
+
+def _share(rate: float, counted: int) -> str:
+    wrong = round(rate * counted)
+    return "in every epoch of T" if wrong == counted else "never" if wrong == 0 else f"in {wrong} of {counted} epochs"
+
+
+LEGEND = "The number is the difficulty; → is what the trained network says where it is not the label."
+
+
+def extremes(s: Selection, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Ids of training examples: the hardest, the hardest without a planted cause, the easiest, a class in turn."""
+    known = s.order[~np.isnan(s.difficulty[s.order])]
+    if s.part != TRAIN or not len(known):
+        raise UserError("no training image fits these filters; widen them in the sidebar")
+    natural = known[s.facts.cause[known] == ""]
+    easiest = known[::-1]
+    # How many of its class come before each, so that the classes take turns; among equals, the easiest class first.
+    turn = np.empty(len(easiest), dtype=np.int64)
+    for label in np.unique(s.facts.labels[easiest]):
+        mine = s.facts.labels[easiest] == label
+        turn[mine] = np.arange(mine.sum())
+    return known[:count], natural[:count], easiest[np.argsort(turn, kind="stable")][:count]

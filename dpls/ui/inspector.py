@@ -1,0 +1,172 @@
+"""Everything known about one image: what it is, how training went for it, why it may be hard, how it is smoothed."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+from plotly.graph_objects import Figure
+
+from dpls import charts
+from dpls.data import PARTS, TRAIN
+from dpls.difficulty import MEASURES
+from dpls.ui import store
+from dpls.ui.frame import escape
+from dpls.ui.gallery import large
+from dpls.ui.selection import MEASURE_NAMES, Selection
+
+CAUSES = {
+    "flip": "its label was flipped",
+    "noise": "noise was added",
+    "blur": "it was blurred",
+    "occlusion": "a part was covered",
+    "blend": "it was blended with an image of another class",
+    "twin": "it is a copy of another image, with another label",
+    "rare": "it belongs to a rare sub-population",
+}
+
+
+def close() -> None:
+    st.session_state["id"] = None
+
+
+@st.dialog("One image", width=720, position="right", on_dismiss=close)
+def inspect(s: Selection, order: NDArray[np.int64]) -> None:
+    """Draws the example whose id is chosen; ``order`` is what its arrows walk along."""
+    example = int(st.session_state["id"])
+    _arrows(order, example)
+    left, right = st.columns([1, 1.5], gap="medium")
+    with left:
+        _what(s, example)
+    with right:
+        _probabilities(s, example)
+        _soft_label(s, example)
+    st.markdown("**Probability of its label, epoch by epoch**")
+    st.plotly_chart(
+        _trail(s, example),
+        key="trail",
+        config={"displayModeBar": False},
+        alt=f"Probability of the label of image {example} by epoch",
+    )
+    _measures(s, example)
+
+
+def _arrows(order: NDArray[np.int64], example: int) -> None:
+    """To the images before and after it, in the order of the gallery."""
+    found = np.flatnonzero(order == example)
+    place = int(found[0]) if len(found) else -1
+
+    def go(step: int) -> None:
+        st.session_state["id"] = int(order[place + step])
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        moved = [
+            st.button(
+                "Before", key="before", on_click=go, args=(-1,), disabled=place < 1, icon=":material/arrow_back:"
+            ),
+            st.button(
+                "After",
+                key="after",
+                on_click=go,
+                args=(1,),
+                disabled=not 0 <= place < len(order) - 1,
+                icon=":material/arrow_forward:",
+            ),
+        ]
+        st.caption(
+            f"{place + 1:,} of {len(order):,} in the gallery" if place >= 0 else "not in the gallery as filtered"
+        )
+    if any(moved):
+        st.rerun()  # the whole page, so that gallery and address follow
+
+
+def _what(s: Selection, example: int) -> None:
+    facts = s.facts
+    label = facts.classes[facts.labels[example]]
+    if facts.images is not None:
+        large(facts.images[example], 240, f"image {example}, labelled {label}")
+    place, count = s.rank(example)
+    st.markdown(f"**{escape(label)}** · image {example} · {PARTS[facts.part[example]]}")
+    if np.isnan(s.difficulty[example]):
+        st.markdown("Never seen: it has no difficulty.")
+    else:
+        st.markdown(f"Difficulty **{s.difficulty[example]:.3f}**, number {place:,} of {count:,} from the hardest")
+    cause = str(facts.cause[example])
+    if cause:
+        st.markdown(f":orange-badge[planted: {cause}] {CAUSES.get(cause, 'it was made hard on purpose')}.")
+        if facts.true_labels[example] != facts.labels[example]:
+            st.markdown(f"It really is **{escape(facts.classes[facts.true_labels[example]])}**.")
+    if facts.files[example]:
+        st.caption(escape(str(facts.files[example])))
+
+
+def _border(s: Selection) -> int | None:
+    ends = [int(phase["until"]) for phase in s.config["phases"]]
+    return ends[-2] if len(ends) > 1 and ends[-2] < s.epochs else None
+
+
+def _trail(s: Selection, example: int) -> Figure:
+    clean = store.signals(s.run, s.epochs, adversarial=False)["p_true"][:, example]
+    attacked = None
+    if s.facts.part[example] == TRAIN and s.config["objective"]["kind"] != "standard":
+        attacked = store.signals(s.run, s.epochs, adversarial=True)["p_true"][:, example].astype(float)
+    return charts.trail(clean.astype(float), attacked, _border(s), s.counted)
+
+
+def _measures(s: Selection, example: int) -> None:
+    ids = s.facts.ids(int(s.facts.part[example]))
+    rows = []
+    for name in MEASURES:
+        values = store.scores(s.run, s.counted, name, s.adversarial)
+        turned = store.harder(values, name)
+        easier = float(np.mean(turned[ids] < turned[example])) if not np.isnan(values[example]) else None
+        rows.append({"measure": MEASURE_NAMES[name], "value": float(values[example]), "harder than": easier})
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        height=283,
+        column_config={
+            "value": st.column_config.NumberColumn(format="%.3f"),
+            "harder than": st.column_config.ProgressColumn(
+                format="percent", min_value=0, max_value=1, help="share of the images of this part that are easier"
+            ),
+        },
+        alt="Measures of this image with its rank in each",
+    )
+
+
+def _probabilities(s: Selection, example: int) -> None:
+    st.markdown("**What the network says now** (best checkpoint, clean image)")
+    said = s.run.probabilities()
+    if said is None:
+        st.caption("Known once the run is done.")
+        return
+    label = s.facts.classes[s.facts.labels[example]]
+    st.plotly_chart(
+        charts.shares(s.facts.classes, said[example].astype(float), label, charts.CLEAN),
+        key="said",
+        config={"staticPlot": True},
+        alt=f"Probabilities of the classes for image {example}",
+    )
+
+
+def _soft_label(s: Selection, example: int) -> None:
+    if s.facts.part[example] != TRAIN:
+        return
+    if not s.run.examples_file.exists():
+        st.caption("Its smoothing factor is known once the run is done.")
+        return
+    factor = float(store.examples(s.run)["factor"].iloc[example])
+    classes = s.facts.classes
+    soft = np.full(len(classes), (1 - factor) / max(1, len(classes) - 1))
+    soft[s.facts.labels[example]] = factor
+    st.markdown(f"**Its label in the last phase**, factor {factor:.3f}")
+    if factor == 1:
+        st.caption("A hard label: everything on the label's class.")
+        return
+    label = classes[s.facts.labels[example]]
+    st.plotly_chart(
+        charts.shares(classes, soft, label, charts.SMOOTHED),
+        key="soft",
+        config={"staticPlot": True},
+        alt=f"Soft label of image {example}",
+    )

@@ -1,0 +1,109 @@
+"""A run at work: how far it is, its curves, what to be wary of. Drawn again every second while it works."""
+
+from typing import Any
+
+import streamlit as st
+
+from dpls import charts
+from dpls.errors import UserError
+from dpls.jobs import Local
+from dpls.report import concerns, with_interval
+from dpls.runs import Run
+from dpls.ui import manage
+from dpls.ui.frame import escape
+from dpls.ui.selection import counted_by
+
+WORKING = ("queued", "running")
+
+
+def watch(run: Run) -> None:
+    """The panel of one run; it follows the run as long as it works and nobody pauses it."""
+    drawn = run.state()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _buttons(run, drawn)
+        paused = drawn in WORKING and st.toggle("Pause", key="paused", help="A zoomed curve stays as it is.")
+
+    @st.fragment(run_every=1.0 if drawn in WORKING and not paused else None)
+    def panel() -> None:
+        try:
+            _panel(run, drawn)
+        except UserError as error:
+            st.error(escape(str(error)), icon=":material/error:")
+
+    panel()
+
+
+def _panel(run: Run, drawn: str) -> None:
+    state, status, config = run.state(), run.status(), run.config()["config"]
+    if state != drawn:
+        st.rerun()  # the buttons around the panel change with it
+    _head(run, state, status)
+    rows = run.metrics()
+    for sentence in concerns(rows):
+        st.warning(sentence, icon=":material/warning:")
+    if rows:
+        border = counted_by(config) if len(config["phases"]) > 1 else None
+        decays, last = config["schedule"]["decays"], int(status["epochs"])
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            st.plotly_chart(
+                charts.accuracies(rows, border, decays, last), key="accuracies", alt="Accuracy by epoch", config=_BARE
+            )
+        with right:
+            st.plotly_chart(charts.losses(rows, border, decays, last), key="losses", alt="Loss by epoch", config=_BARE)
+    with st.expander("Log", key="log"):
+        st.code(Local().tail(run, 40) or "nothing yet", language=None)
+
+
+_BARE = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+
+
+def _head(run: Run, state: str, status: dict[str, Any]) -> None:
+    if state == "running":
+        st.progress(min(1.0, _share(status)), _progress(status))
+    elif state == "queued":
+        st.progress(0.0, "Waiting for its turn: another run uses this machine." if run.is_locked() else "Starting …")
+    elif state == "done":
+        for name in ("clean", "attacked"):
+            found = [e for e in map(run.evaluation, run.evaluation_names()) if e["checkpoint"] == "best"]
+            for e in (e for e in found if (e["attack"] == "clean") == (name == "clean")):
+                st.markdown(f"Test accuracy, {e['attack']}: **{with_interval(e)}**, n = {e['n']:,}, {e['chosen_by']}")
+    else:
+        words = {"failed": "It failed", "cancelled": "It was stopped", "interrupted": "Its worker was killed"}
+        reason = f": {status['error']}" if status["error"] else ""
+        text = f"{words.get(state, state)} after epoch {status['epoch']} of {status['epochs']}{reason}."
+        st.warning(
+            escape(text) + " Resume it: the result will be that of an undisturbed run.", icon=":material/stop_circle:"
+        )
+
+
+def _share(status: dict[str, Any]) -> float:
+    return float(status.get("images", 0)) / max(1, status.get("images_total") or 1)
+
+
+def _progress(status: dict[str, Any]) -> str:
+    stage = status.get("stage") or "starting"
+    if stage != "training":
+        return f"{stage[:1].upper()}{stage[1:]} …"
+    words = f"Epoch {min(status['epoch'] + 1, status['epochs'])} of {status['epochs']}"
+    rate = status.get("images_per_second")
+    if rate:
+        left = round((status["images_total"] - status["images"]) / rate)
+        words += f" · {rate:,.0f} images/s · {left // 60}:{left % 60:02d} left, then the evaluations"
+    return words
+
+
+def _buttons(run: Run, state: str) -> None:
+    """Stop or resume, and where to look."""
+    launcher = Local()
+    if state in WORKING:
+        st.button("Stop", key="stop", on_click=manage.do, args=(launcher.cancel, run), icon=":material/stop:")
+    elif state != "done":
+        st.button("Resume", key="resume", on_click=manage.do, args=(launcher.submit, run), icon=":material/resume:")
+    if run.metrics():
+        st.page_link(
+            "pages/images.py", label="Its hardest images", icon=":material/grid_view:", query_params={"run": run.id}
+        )
+        st.page_link(
+            "pages/difficulty.py", label="Its difficulty", icon=":material/bar_chart:", query_params={"run": run.id}
+        )

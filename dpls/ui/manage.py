@@ -1,0 +1,194 @@
+"""The list of runs, what can be done with one, and two side by side."""
+
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dpls import report
+from dpls.errors import UserError
+from dpls.jobs import Local
+from dpls.runs import Run
+from dpls.ui import store
+from dpls.ui.frame import escape, read_only
+from dpls.verdict import spearman
+
+STATES = {
+    "queued": "waiting",
+    "running": "running",
+    "done": "done",
+    "failed": "failed",
+    "cancelled": "stopped",
+    "interrupted": "interrupted",
+    "blocked": "blocked",
+    "damaged": "damaged",
+}
+
+
+def age(created: str | None) -> str:
+    """e.g. ``3 h``."""
+    if created is None:
+        return ""
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds()
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return "now"
+
+
+def table(runs: Sequence[Run]) -> list[Run]:
+    """Draws all runs; returns those ticked."""
+    rows = [report.row(run) for run in runs]
+    event = st.dataframe(
+        pd.DataFrame([_shown(run, row) for run, row in zip(runs, rows, strict=True)]),
+        key="runs",
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        column_config={
+            "done": st.column_config.ProgressColumn(
+                "epochs", format="percent", min_value=0, max_value=1, width="small"
+            ),
+            "clean": st.column_config.TextColumn("clean", help="Test accuracy, best checkpoint, 95 % Wilson interval."),
+            "attacked": st.column_config.TextColumn(
+                "attacked", help="The lowest test accuracy under attack, best checkpoint, 95 % Wilson interval."
+            ),
+        },
+        alt="All runs",
+    )
+    found = [runs[i] for i in event["selection"]["rows"] if i < len(runs)]
+    for row in rows:
+        if row["state"] == "damaged":
+            st.warning(escape(row["error"][:1].upper() + row["error"][1:]) + ".", icon=":material/broken_image:")
+    return found
+
+
+def _shown(run: Run, row: dict[str, Any]) -> dict[str, Any]:
+    clean, attacked = report.best_of(row["evaluations"])
+    damaged = row["state"] == "damaged"
+    attack = f", {attacked['attack'].split(',')[0]}" if attacked else ""
+    return {
+        "run": run.id if damaged else (row["label"] or run.id),
+        "state": "recorded" if run.is_recorded else STATES[row["state"]],
+        "data": row["data"],
+        "method": row["method"],
+        "clean": report.with_interval(clean),
+        "attacked": report.with_interval(attacked) + attack,
+        "done": row["epoch"] / max(1, row["epochs"]),
+        "age": age(row["created"]),
+        "id": run.id[-4:],
+    }
+
+
+def actions(run: Run) -> None:
+    """Label, stop, resume, delete: for one run."""
+    row, launcher = report.row(run), Local()
+    with st.container(border=True):
+        st.markdown(f"**{escape(row['label'] or run.id)}** · {run.id}")
+        if row["error"]:
+            st.markdown(f":red[{escape(row['error'])}]")
+        for evaluation in row["evaluations"]:
+            st.markdown(
+                f"- {evaluation['checkpoint']} checkpoint (epoch {evaluation['epoch']}, chosen by"
+                f" {evaluation['chosen_by']}), {evaluation['attack']}: **{report.with_interval(evaluation)}**,"
+                f" n = {evaluation['n']:,}"
+            )
+        if run.is_recorded:
+            st.caption(
+                "Recorded: it came with the app, so it cannot be changed. Train its preset to have one of your own."
+            )
+            return
+        if read_only():
+            return
+        label = st.text_input("Label", value=row["label"], key=f"label {run.id}", max_chars=80)
+        if row["state"] != "damaged" and label != row["label"]:
+            run.write_label(label)
+            st.rerun()
+        with st.container(horizontal=True):
+            state = row["state"]
+            if state in ("queued", "running"):
+                st.button("Stop", on_click=do, args=(launcher.cancel, run), icon=":material/stop:")
+            if state in ("failed", "cancelled", "interrupted"):
+                st.button("Resume", on_click=do, args=(launcher.submit, run), icon=":material/resume:")
+            if st.button("Delete", key=f"delete {run.id}", icon=":material/delete:", disabled=run.is_locked()):
+                _confirm_deletion(run)
+    show_refusal()
+
+
+def do(action: Any, run: Run) -> None:
+    """For callbacks: what is refused is said on the page."""
+    try:
+        action(run)
+    except UserError as error:
+        st.session_state["refusal"] = str(error)
+
+
+def show_refusal() -> None:
+    """What the last action of a person was refused for; once."""
+    if refusal := st.session_state.pop("refusal", None):
+        st.error(escape(refusal[:1].upper() + refusal[1:]) + ".", icon=":material/error:")
+
+
+@st.dialog("Delete this run?")
+def _confirm_deletion(run: Run) -> None:
+    size = sum(f.stat().st_size for f in run.path.rglob("*") if f.is_file())
+    st.markdown(
+        f"**{escape(store.name_of(run))}**, {size / 1e6:,.0f} MB, with its record and checkpoints. This cannot be"
+        " undone; runs that branched from it stay whole, and so do its images."
+    )
+    with st.container(horizontal=True):
+        if st.button("Delete", type="primary", key="really"):
+            with run.lock():
+                shutil.rmtree(run.path)
+            st.rerun()
+        if st.button("Keep"):
+            st.rerun()
+
+
+def compare(first: Run, second: Run) -> None:
+    """What differs between two runs, in settings and in results."""
+    runs = (first, second)
+    if not all(store.readable(run) for run in runs):
+        raise UserError("one of these runs is damaged; choose another to compare")
+    names = [store.name_of(run) for run in runs]
+    st.markdown(f"#### {escape(names[0])} against {escape(names[1])}")
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**Results**, the second against the first")
+        shared = [name for name in first.evaluation_names() if name in second.evaluation_names()]
+        for name in shared:
+            a, b = first.evaluation(name), second.evaluation(name)
+            change = report.difference(first, second, name)
+            words = f": {change}" if change else " (other test images, so not comparable one by one)"
+            st.markdown(
+                f"- {a['attack']}, {a['checkpoint']}: {report.with_interval(a)} and {report.with_interval(b)}{words}"
+            )
+        if not shared:
+            st.caption("No evaluation was made of both.")
+        agreement = _agreement(first, second)
+        if agreement is not None:
+            st.markdown(f"- 0-1 difficulty of the training images: rank correlation {agreement:.2f}")
+        st.caption("Intervals are of the test images of these two runs; other seeds may differ by more.")
+    with right:
+        st.markdown("**Settings that differ**")
+        different = report.settings_that_differ(first.config()["config"], second.config()["config"])
+        if different:
+            st.dataframe(
+                pd.DataFrame(different, columns=["setting", "first", "second"]),
+                hide_index=True,
+                alt="Settings that differ",
+            )
+        else:
+            st.caption("None.")
+
+
+def _agreement(first: Run, second: Run) -> float | None:
+    """Spearman's correlation of 0-1 scores over the epochs both have; None where the images differ."""
+    epochs = min(store.committed(first), store.committed(second))
+    if first.config()["fingerprint"] != second.config()["fingerprint"] or not epochs:
+        return None
+    ids = store.facts(first).ids(0)
+    return spearman(*(store.scores(run, epochs, "zero_one", False)[ids] for run in (first, second)))

@@ -1,0 +1,57 @@
+"""Whether a run's difficulty may be believed, said on a page."""
+
+import numpy as np
+import streamlit as st
+
+from dpls.data import TRAIN
+from dpls.ui import store
+from dpls.ui.selection import Selection
+from dpls.verdict import BAD, DOUBTFUL, GOOD, planted
+
+ICONS = {GOOD: ":material/check_circle:", DOUBTFUL: ":material/error:", BAD: ":material/cancel:"}
+COLOURS = {GOOD: "green", DOUBTFUL: "orange", BAD: "red"}
+SENTENCES = {
+    GOOD: "This difficulty may be believed.",
+    DOUBTFUL: "Believe this difficulty with care.",
+    BAD: "This difficulty should not be believed.",
+}
+
+
+def show_verdict(s: Selection) -> None:
+    """One sentence for all checks together, the worst deciding; the reasons inside."""
+    found = store.verdict(s.run.path, s.counted, s.measure, s.adversarial)
+    worst = max((check.level for check in found), key=(GOOD, DOUBTFUL, BAD).index)
+    doubts = [check.name for check in found if check.level != GOOD]
+    label = f":{COLOURS[worst]}[{ICONS[worst]} **{SENTENCES[worst]}**]"
+    with st.expander(f"{label} {'Look at: ' + ', '.join(doubts) + '.' if doubts else ''}", key="verdict"):
+        for check in found:
+            st.markdown(f":{COLOURS[check.level]}[{ICONS[check.level]}] **{check.name}.** {check.sentence}")
+
+
+def show_planted(s: Selection) -> None:
+    """How well difficulty finds what was planted; nothing where nothing was."""
+    ids = s.facts.ids(TRAIN)
+    ids = ids[~np.isnan(s.difficulty[ids])]
+    rows = planted(s.difficulty[ids], s.facts.cause[ids])
+    if not rows:
+        return
+    st.subheader("Does it find what was planted?")
+    st.dataframe(
+        {
+            "planted cause": [name for name, _, _ in rows],
+            "images": [count for _, count, _ in rows],
+            "found": [score for _, _, score in rows],
+        },
+        hide_index=True,
+        column_config={
+            "found": st.column_config.ProgressColumn(
+                "found (AUROC)",
+                min_value=0,
+                max_value=1,
+                format="%.3f",
+                help="The chance that such an image is harder than another training image. 0.5: not found at all.",
+            )
+        },
+        alt="How well difficulty finds each planted cause",
+    )
+    st.caption("All training images, whatever the filters.")

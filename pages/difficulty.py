@@ -1,0 +1,69 @@
+"""How difficulty is distributed, where each class lies, and whether the numbers can be believed."""
+
+import numpy as np
+import streamlit as st
+
+from dpls import charts
+from dpls.data import TRAIN
+from dpls.difficulty import MEASURES
+from dpls.ui import images
+from dpls.ui.frame import page
+from dpls.ui.selection import MEASURE_NAMES, select, set_range
+from dpls.ui.verdict import show_planted, show_verdict
+
+
+def brushed() -> None:
+    """Dragging across the histogram sets the range of difficulty for all pages."""
+    boxes = st.session_state["histogram"]["selection"]["box"]
+    if boxes:
+        set_range(*sorted(boxes[0]["x"]))
+
+
+with page("Difficulty", "How hard the images of a run are. Drag across the histogram to keep a part of them."):
+    s = select()
+
+    # Believe it?
+    show_verdict(s)
+
+    # All of them
+    everything = s.facts.ids(s.part)
+    steps = s.counted if s.measure == "zero_one" else None
+    edges = charts.bins_of(s.difficulty[s.facts.ids(TRAIN)], steps)
+    chosen = s.filtered
+    cause = s.facts.cause[chosen]
+    groups = {"not planted": s.difficulty[chosen[cause == ""]]}
+    groups |= {name: s.difficulty[chosen[cause == name]] for name in np.unique(cause).tolist() if name}
+    st.subheader("Distribution")
+    st.plotly_chart(
+        charts.histogram(groups, edges, s.low, s.high, f"difficulty by {s.measure_name}"),
+        key="histogram",
+        on_select=brushed,
+        selection_mode=("box",),
+        config={"displayModeBar": False},
+        alt="Histogram of difficulty; drag across it to filter",
+    )
+    direction = "higher" if MEASURES[s.measure].higher_is_harder else "lower"
+    st.caption(
+        f"{MEASURE_NAMES[s.measure]}: {direction} is harder; scaled to 0 to 1 on the training images. "
+        f"{len(s.order):,} images selected."
+    )
+
+    # Those selected
+    if len(s.order) and s.facts.images is not None:
+        st.subheader(f"Hardest of the {len(s.order):,} selected")
+        images.show(s, s.order[:14], "strip", one_row=True, then="pages/images.py")
+    elif not len(s.order):
+        st.info("No image fits these filters; widen them in the sidebar.", icon=":material/filter_alt:")
+
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader("By class")
+        st.plotly_chart(
+            charts.by_class(s.facts.classes, s.facts.labels[everything], s.difficulty[everything], edges),
+            key="by_class",
+            config={"displayModeBar": False},
+            alt="Where the images of each class lie between easy and hard",
+        )
+        st.caption("Each row is a class, darker where more of its images lie; the dot is its mean.")
+    with right:
+        show_planted(s)

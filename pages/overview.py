@@ -1,0 +1,57 @@
+"""What there is: hard images to look at, all runs, and what can be done with them."""
+
+import streamlit as st
+
+from dpls.runs import Run
+from dpls.ui import images, manage, store
+from dpls.ui.frame import escape, page, read_only
+from dpls.ui.selection import choose_run, selection_of
+
+
+def show_extremes(run: Run) -> None:
+    """The hardest and the easiest images of a run, and one sentence about each."""
+    s = selection_of(run)
+    if s.facts.images is None:
+        images.ask_for_missing(s)
+        return
+    hardest, natural, easiest = images.extremes(s, 14)
+    planted = bool((s.facts.cause[hardest] != "").any())
+    why = " Most were made hard on purpose: the mark says how." if planted else ""
+    st.markdown(f"**Hardest**: wrong most often in the first {s.counted} epochs.{why}")
+    images.show(s, hardest, "hardest", one_row=True, then="pages/images.py")
+    if planted:
+        st.markdown("**Hardest by nature**: nobody touched these.")
+        images.show(s, natural, "natural", one_row=True, then="pages/images.py")
+    st.markdown("**Easiest** of each class.")
+    images.show(s, easiest, "easiest", one_row=True, then="pages/images.py")
+    st.caption(images.LEGEND)
+
+
+with page("DPLS Lab", "Which images are hard in adversarial training, why, and what smoothing their labels does."):
+    run = choose_run()
+    st.subheader(escape(store.name_of(run)))
+    if store.committed(run):
+        show_extremes(run)
+    else:
+        st.info(f"This run is {run.state()} and has no finished epoch yet.", icon=":material/hourglass_empty:")
+    with st.container(horizontal=True):
+        st.page_link(
+            "pages/images.py", label="All its images", icon=":material/grid_view:", query_params={"run": run.id}
+        )
+        st.page_link(
+            "pages/difficulty.py", label="How hard they are", icon=":material/bar_chart:", query_params={"run": run.id}
+        )
+        st.page_link(
+            "pages/smoothing.py", label="How they are smoothed", icon=":material/tune:", query_params={"run": run.id}
+        )
+        if not read_only():
+            st.page_link("pages/train.py", label="Run it yourself", icon=":material/play_arrow:")
+
+    st.subheader("Runs")
+    chosen = manage.table(store.all_runs())
+    if len(chosen) == 1:
+        manage.actions(chosen[0])
+    elif len(chosen) == 2:
+        manage.compare(*chosen)
+    else:
+        st.caption("Tick one run to label, stop, resume or delete it; tick two to compare them.")

@@ -1,0 +1,140 @@
+"""The lambda_min cockpit: what a lambda_min does to every label, before anything is trained."""
+
+import numpy as np
+import streamlit as st
+
+from dpls import charts
+from dpls.data import TRAIN
+from dpls.errors import UserError
+from dpls.targets import lambda_min_for, smoothing_factors
+from dpls.ui import images
+from dpls.ui.frame import escape, page, read_only
+from dpls.ui.selection import Selection, select
+
+BAND = {"few": (0.8, 0.9), "many": (0.7, 0.9)}
+"""Mean factors the article advises, for 10 classes and for 100."""
+MANY_CLASSES = 50
+
+
+def solve(s: Selection, difficulty: np.ndarray) -> None:
+    """For a callback: moves the slider to the lambda_min that gives the wished mean, or keeps the reason why not."""
+    wished = st.session_state["mean"]
+    st.session_state.pop("refused", None)
+    if wished is None:
+        return
+    try:
+        found = lambda_min_for(wished, difficulty, len(s.facts.classes))
+        st.session_state["lambda_min"] = round(max(found, 1 / len(s.facts.classes)), 3)
+    except UserError as error:
+        st.session_state["refused"] = str(error)
+
+
+with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 - lambda_min) \\* difficulty."):
+    s = select()
+    ids = s.facts.ids(TRAIN)
+    difficulty = s.difficulty[ids]
+    classes = len(s.facts.classes)
+
+    # The knob
+    left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
+    lowest = round(1 / classes + 0.0005, 3) if classes > 2 else 0.5
+    lambda_min = left.slider(
+        "lambda_min, the factor of the hardest image",
+        lowest,
+        1.0,
+        0.5,
+        0.005,
+        format="%.3f",
+        key="lambda_min",
+        bind="query-params",
+        help=f"1 is no smoothing; 1/{classes} would make all classes equally likely.",
+    )
+    right.number_input(
+        "or the mean factor wished",
+        min_value=0.0,
+        max_value=1.0,
+        value=None,
+        step=0.01,
+        key="mean",
+        placeholder="e.g. 0.85",
+        on_change=solve,
+        args=(s, difficulty),
+        help="lambda_min is then solved for.",
+    )
+    if refused := st.session_state.get("refused"):
+        st.warning(escape(refused[:1].upper() + refused[1:]) + ".", icon=":material/block:")
+
+    # What it does
+    factors = smoothing_factors(difficulty, lambda_min)
+    order = np.argsort(np.nan_to_num(difficulty, nan=-1), kind="stable")
+    smoothing = 1 - factors[order]
+    fifths = np.array([part.sum() for part in np.array_split(smoothing, 5)]) / max(smoothing.sum(), 1e-12)
+    mean = float(factors.mean())
+    low, high = BAND["many" if classes >= MANY_CLASSES else "few"]
+    place = "inside" if low <= mean <= high else "below" if mean < low else "above"
+
+    cards = st.grid(4, min_column_width=170)
+    cards.metric(
+        "Mean factor",
+        f"{mean:.3f}",
+        f"{place} {low:g} to {high:g}",
+        delta_color="green" if place == "inside" else "orange",
+        delta_arrow="off",
+        border=True,
+        help=f"For {'100' if classes >= MANY_CLASSES else '10'} classes the article advises {low:g} to {high:g}.",
+    )
+    cards.metric("Smallest factor", f"{factors.min():.3f}", border=True, help="That of the hardest image.")
+    cards.metric(
+        "Smoothing on the hardest fifth",
+        f"{fifths[-1]:.0%}",
+        border=True,
+        help="Of all mass taken from labels. Uniform smoothing of the same mean would put 20 % there.",
+    )
+    cards.metric(
+        "Hard labels",
+        f"{np.mean(factors > 0.999):.0%}",
+        border=True,
+        help="Images whose label keeps practically everything.",
+    )
+
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Every image")
+        st.plotly_chart(
+            charts.factor_curve(factors, lambda_min, mean),
+            key="curve",
+            config={"displayModeBar": False},
+            alt="Smoothing factor from the easiest to the hardest image",
+        )
+        st.subheader("How many images keep how much")
+        st.plotly_chart(
+            charts.factor_histogram(factors),
+            key="factors",
+            config={"displayModeBar": False},
+            alt="Histogram of smoothing factors",
+        )
+    with right:
+        st.subheader("Who is smoothed")
+        st.plotly_chart(
+            charts.budget(fifths), key="budget", config={"staticPlot": True}, alt="Share of smoothing by fifth"
+        )
+        st.caption(
+            "The dashed line is the uniform twin: ordinary label smoothing of the same mean takes as much from easy"
+            " images as from hard ones."
+        )
+        if s.facts.images is not None and s.part == TRAIN and len(s.order):
+            hardest, _, easiest = images.extremes(s, 7)
+            st.markdown(f"**Keeps least** ({factors.min():.2f} of the label)")
+            images.show(s, hardest, "least", one_row=True, tile=68, then="pages/images.py")
+            st.markdown("**Keeps most**")
+            images.show(s, easiest, "most", one_row=True, tile=68, then="pages/images.py")
+    unseen = int(np.isnan(difficulty).sum())
+    if unseen:
+        st.caption(f"{unseen:,} training images were never seen; they have no difficulty and keep the factor 1.")
+    if not read_only():
+        st.page_link(
+            "pages/train.py",
+            label=f"Train with lambda_min = {lambda_min:g}: the first epochs are taken from this run",
+            icon=":material/play_arrow:",
+            query_params={"from": s.run.id, "lambda": f"{lambda_min:g}"},
+        )
