@@ -2,6 +2,9 @@
 
 Colours mean the same everywhere: blue clean, vermilion attacked, green what DPLS does, grey the rest. They are of Okabe
 and Ito's palette, told apart by people who see colours differently.
+
+Figures are written as plain traces and layouts and handed to plotly once: building them by its update methods takes
+fifteen times as long, more than all the rest of a page.
 """
 
 import html
@@ -17,22 +20,27 @@ CAUSE_COLOURS = ("#d55e00", "#e69f00", "#cc79a7", "#56b4e9", "#009e73", "#b8a200
 MOST_POINTS = 500
 """Points a curve is thinned to."""
 
+Part = dict[str, Any]
 
-def figure(height: int, x: str, y: str, **layout: Any) -> go.Figure:
-    """An empty figure in the house's style."""
-    found = go.Figure()
-    found.update_layout(
-        height=height,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        xaxis_title=x,
-        yaxis_title=y,
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "title": None},
-        hovermode="x unified",
-        **layout,
+
+def figure(height: int, traces: Sequence[Part], x: Part, y: Part, **layout: Any) -> go.Figure:
+    """A figure in the house's style; ``x`` and ``y`` are axes, their ``title`` a text."""
+    return go.Figure(
+        data=traces,
+        layout={
+            "height": height,
+            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+            "hovermode": "x unified",
+            "xaxis": _axis(x),
+            "yaxis": _axis(y),
+            **layout,
+        },
     )
-    found.update_xaxes(automargin=True)
-    found.update_yaxes(automargin=True)
-    return found
+
+
+def _axis(settings: Part) -> Part:
+    return {"automargin": True, **settings, "title": {"text": settings.get("title", "")}}
 
 
 def plain(names: Sequence[str]) -> list[str]:
@@ -51,22 +59,33 @@ def histogram(
     groups: Mapping[str, NDArray[np.floating]], edges: NDArray[np.floating], low: float, high: float, x: str
 ) -> go.Figure:
     """Stacked counts of difficulty by group; what lies outside [low, high] is pale. Drag across it to select."""
-    found = figure(320, x, "images", barmode="stack", bargap=0.04, dragmode="select", selectdirection="h")
     centres = (edges[:-1] + edges[1:]) / 2
     inside = (centres >= low - 1e-9) & (centres <= high + 1e-9)
-    for number, (name, values) in enumerate(groups.items()):
-        counts = np.histogram(values[~np.isnan(values)], edges)[0]
-        colour = CLEAN if number == 0 else CAUSE_COLOURS[(number - 1) % len(CAUSE_COLOURS)]
-        found.add_bar(
-            x=centres,
-            y=counts,
-            name=name,
-            marker={"color": colour, "opacity": np.where(inside, 1.0, 0.25)},
-            hovertemplate="%{y:,}",
-        )
-    found.update_xaxes(range=[edges[0] - 0.01, edges[-1] + 0.01], tickformat=".1f", hoverformat=".3f")
-    found.update_layout(showlegend=len(groups) > 1)
-    return found
+    traces = [
+        {
+            "type": "bar",
+            "x": centres,
+            "y": np.histogram(values[~np.isnan(values)], edges)[0],
+            "name": name,
+            "marker": {
+                "color": CLEAN if number == 0 else CAUSE_COLOURS[(number - 1) % len(CAUSE_COLOURS)],
+                "opacity": np.where(inside, 1.0, 0.25),
+            },
+            "hovertemplate": "%{y:,}",
+        }
+        for number, (name, values) in enumerate(groups.items())
+    ]
+    return figure(
+        320,
+        traces,
+        {"title": x, "range": [edges[0] - 0.01, edges[-1] + 0.01], "tickformat": ".1f", "hoverformat": ".3f"},
+        {"title": "images"},
+        barmode="stack",
+        bargap=0.04,
+        dragmode="select",
+        selectdirection="h",
+        showlegend=len(groups) > 1,
+    )
 
 
 def by_class(
@@ -75,52 +94,73 @@ def by_class(
     """Where each class's examples lie: share of the class by bin, the mean as a dot. Hardest class on top."""
     bins = len(edges) - 1
     known = ~np.isnan(difficulty)
-    place = np.clip(np.searchsorted(edges, difficulty[known], "right") - 1, 0, bins - 1)
-    counts = np.bincount(labels[known] * bins + place, minlength=len(classes) * bins).reshape(len(classes), bins)
-    sizes = np.bincount(labels[known], minlength=len(classes))
-    sums = np.bincount(labels[known], weights=difficulty[known], minlength=len(classes))
+    labels, difficulty = labels[known], difficulty[known]
+    place = np.clip(np.searchsorted(edges, difficulty, "right") - 1, 0, bins - 1)
+    counts = np.bincount(labels * bins + place, minlength=len(classes) * bins).reshape(len(classes), bins)
+    sizes = counts.sum(1)
+    sums = np.bincount(labels, weights=difficulty, minlength=len(classes))
     means = np.divide(sums, sizes, out=np.full(len(classes), np.nan), where=sizes > 0)
     order = [int(k) for k in np.argsort(np.nan_to_num(means, nan=-1), kind="stable") if sizes[k]]
     names = plain([classes[k] for k in order])
     share = counts[order] / np.maximum(sizes[order], 1)[:, None]
-    found = figure(90 + 26 * len(order), "difficulty", "", showlegend=False)
-    found.update_layout(hovermode="closest")
-    found.add_heatmap(
-        x=(edges[:-1] + edges[1:]) / 2,
-        y=names,
-        z=np.sqrt(share),  # so that the few hard ones of a class can be seen beside the many easy ones
-        customdata=np.stack([share, counts[order]], -1),
-        hovertemplate="%{y}: %{customdata[0]:.1%} (%{customdata[1]:,}) at %{x:.2f}<extra></extra>",
-        showscale=False,
-        ygap=2,
+    cells = {
+        "type": "heatmap",
+        "x": (edges[:-1] + edges[1:]) / 2,
+        "y": names,
+        "z": np.sqrt(share),  # so that the few hard ones of a class can be seen beside the many easy ones
+        "customdata": np.stack([share, counts[order]], -1),
+        "hovertemplate": "%{y}: %{customdata[0]:.1%} (%{customdata[1]:,}) at %{x:.2f}<extra></extra>",
+        "showscale": False,
+        "ygap": 2,
+    }
+    dots = {
+        "type": "scatter",
+        "x": means[order],
+        "y": names,
+        "mode": "markers",
+        "marker": {"color": ATTACKED, "size": 9, "line": {"color": "white", "width": 1.5}},
+        "hovertemplate": "%{y}: mean %{x:.3f}<extra></extra>",
+    }
+    return figure(
+        90 + 26 * len(order),
+        [cells, dots],
+        {"title": "difficulty", "range": [edges[0], edges[-1]], "tickformat": ".1f"},
+        {"type": "category"},
+        showlegend=False,
+        hovermode="closest",
     )
-    found.add_scatter(
-        x=means[order],
-        y=names,
-        mode="markers",
-        marker={"color": ATTACKED, "size": 9, "line": {"color": "white", "width": 1.5}},
-        hovertemplate="%{y}: mean %{x:.3f}<extra></extra>",
-    )
-    found.update_xaxes(range=[edges[0], edges[-1]], tickformat=".1f")
-    found.update_yaxes(type="category")
-    return found
 
 
 def trail(
     clean: NDArray[np.floating], attacked: NDArray[np.floating] | None, border: int | None, counted: int
 ) -> go.Figure:
     """Probability of an image's label, epoch by epoch; T shaded, the border to the last phase dotted."""
-    found = figure(250, "epoch", "probability of the label")
-    epochs = np.arange(1, len(clean) + 1)
-    found.add_scatter(x=epochs, y=clean, name="clean", line={"color": CLEAN}, hovertemplate="%{y:.0%}")
+    traces = [_line(clean, "clean", CLEAN, "solid", "%{y:.0%}")]
     if attacked is not None and not np.isnan(attacked).all():
-        found.add_scatter(
-            x=epochs, y=attacked, name="attacked", line={"color": ATTACKED, "dash": "dot"}, hovertemplate="%{y:.0%}"
-        )
-    _mark_border(found, border)
-    found.add_vrect(x0=0.5, x1=counted + 0.5, fillcolor=GREY, opacity=0.1, line_width=0)
-    found.update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
-    return found
+        traces.append(_line(attacked, "attacked", ATTACKED, "dot", "%{y:.0%}"))
+    shapes, notes = _borders(border, ())
+    shaded = {"type": "rect", "yref": "paper", "x0": 0.5, "x1": counted + 0.5, "y0": 0, "y1": 1}
+    shapes.append(shaded | {"fillcolor": GREY, "opacity": 0.1, "line": {"width": 0}})
+    return figure(
+        250,
+        traces,
+        {"title": "epoch"},
+        {"title": "probability of the label", "range": [-0.03, 1.03], "tickformat": ".0%"},
+        shapes=shapes,
+        annotations=notes,
+    )
+
+
+def _line(y: Any, name: str, colour: str, dash: str, hover: str, x: Any = None) -> Part:
+    return {
+        "type": "scatter",
+        "x": np.arange(1, len(y) + 1) if x is None else x,
+        "y": y,
+        "name": name,
+        "mode": "lines+markers" if len(y) < 3 else "lines",
+        "line": {"color": colour, "dash": dash},
+        "hovertemplate": hover,
+    }
 
 
 def shares(names: Sequence[str], values: NDArray[np.floating], label: str, colour: str, most: int = 6) -> go.Figure:
@@ -129,25 +169,30 @@ def shares(names: Sequence[str], values: NDArray[np.floating], label: str, colou
     if names.index(label) not in order:
         order[-1] = names.index(label)
     order = order[::-1]
-    found = figure(60 + 26 * len(order), "", "", showlegend=False)
-    found.update_layout(hovermode=False, margin={"l": 8, "r": 44, "t": 4, "b": 4})
-    found.add_bar(
-        x=values[order],
-        y=plain([names[k] for k in order]),
-        orientation="h",
-        marker_color=[colour if names[k] == label else GREY for k in order],
-        text=[f"{values[k]:.1%}" for k in order],
-        textposition="outside",
-        cliponaxis=False,
+    bars = {
+        "type": "bar",
+        "x": values[order],
+        "y": plain([names[k] for k in order]),
+        "orientation": "h",
+        "marker": {"color": [colour if names[k] == label else GREY for k in order]},
+        "text": [f"{values[k]:.1%}" for k in order],
+        "textposition": "outside",
+        "cliponaxis": False,
+    }
+    return figure(
+        30 + 26 * len(order),
+        [bars],
+        {"range": [0, 1], "showticklabels": False, "showgrid": False, "zeroline": False},
+        {"type": "category"},
+        showlegend=False,
+        hovermode=False,
+        margin={"l": 8, "r": 48, "t": 4, "b": 4},
     )
-    found.update_xaxes(range=[0, 1], showticklabels=False, showgrid=False, zeroline=False)
-    found.update_yaxes(type="category")
-    return found
 
 
 def accuracies(rows: Sequence[Mapping[str, Any]], border: int | None, decays: Sequence[int], last: int) -> go.Figure:
     """Train and validation accuracy, clean and robust, by epoch."""
-    found = figure(330, "epoch", "accuracy")
+    traces = []
     for name, title, colour, dash in (
         ("train_clean", "train, clean", CLEAN, "dot"),
         ("validation_clean", "validation, clean", CLEAN, "solid"),
@@ -157,107 +202,95 @@ def accuracies(rows: Sequence[Mapping[str, Any]], border: int | None, decays: Se
         known = [(row["epoch"], row[name]) for row in rows if row[name] is not None]
         if known:
             x, y = zip(*known, strict=True)
-            found.add_scatter(
-                x=x,
-                y=y,
-                name=title,
-                mode="lines+markers" if len(known) < 3 else "lines",
-                line={"color": colour, "dash": dash},
-                hovertemplate="%{y:.1%}",
-            )
-    _mark_epochs(found, border, decays, last)
-    found.update_yaxes(range=[0, 1.02], tickformat=".0%")
-    return found
+            traces.append(_line(y, title, colour, dash, "%{y:.1%}", x))
+    shapes, notes = _borders(border, decays)
+    return figure(
+        330,
+        traces,
+        {"title": "epoch", "range": [0.5, max(2, last) + 0.5]},
+        {"title": "accuracy", "range": [0, 1.02], "tickformat": ".0%"},
+        shapes=shapes,
+        annotations=notes,
+    )
 
 
 def losses(rows: Sequence[Mapping[str, Any]], border: int | None, decays: Sequence[int], last: int) -> go.Figure:
     """Training loss by epoch."""
-    found = figure(330, "epoch", "training loss", showlegend=False)
-    found.add_scatter(
-        x=[row["epoch"] for row in rows],
-        y=[row["loss"] for row in rows],
-        mode="lines+markers" if len(rows) < 3 else "lines",
-        line={"color": GREY},
-        hovertemplate="%{y:.3f}",
+    loss = _line([row["loss"] for row in rows], "loss", GREY, "solid", "%{y:.3f}", [row["epoch"] for row in rows])
+    shapes, notes = _borders(border, decays)
+    return figure(
+        330,
+        [loss],
+        {"title": "epoch", "range": [0.5, max(2, last) + 0.5]},
+        {"title": "training loss"},
+        showlegend=False,
+        shapes=shapes,
+        annotations=notes,
     )
-    _mark_epochs(found, border, decays, last)
-    return found
 
 
-def _mark_epochs(found: go.Figure, border: int | None, decays: Sequence[int], last: int) -> None:
-    _mark_border(found, border)
-    for epoch in decays:
-        found.add_vline(x=epoch + 0.5, line={"color": GREY, "dash": "dash", "width": 1})
-        found.add_annotation(x=epoch + 0.5, y=0.02, yref="paper", text="lr ↓", showarrow=False, xanchor="left")
-    found.update_xaxes(range=[0.5, max(2, last) + 0.5])
-
-
-def _mark_border(found: go.Figure, border: int | None) -> None:
+def _borders(border: int | None, decays: Sequence[int]) -> tuple[list[Part], list[Part]]:
+    """Lines and words where the last phase starts and the learning rate falls."""
+    marks = [(epoch, GREY, "dash", 1, "lr ↓", 0.02) for epoch in decays]
     if border:
-        found.add_vline(x=border + 0.5, line={"color": SMOOTHED, "dash": "dot", "width": 2})
-        found.add_annotation(
-            x=border + 0.5,
-            y=0.12,
-            yref="paper",
-            text="last phase",
-            showarrow=False,
-            xanchor="left",
-            font={"color": SMOOTHED},
-        )
+        marks.append((border, SMOOTHED, "dot", 2, "last phase", 0.12))
+    shapes, notes = [], []
+    for epoch, colour, dash, width, text, y in marks:
+        line = {"color": colour, "dash": dash, "width": width}
+        x = epoch + 0.5
+        shapes.append({"type": "line", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1, "line": line})
+        note = {"x": x, "y": y, "yref": "paper", "text": text, "showarrow": False, "xanchor": "left"}
+        notes.append(note | {"font": {"color": colour}})
+    return shapes, notes
 
 
 def factor_curve(factors: NDArray[np.floating], lambda_min: float, mean: float) -> go.Figure:
     """Factors from the easiest to the hardest example, with the uniform twin of the same mean."""
-    found = figure(300, "training images, easiest to hardest", "factor (mass on the label)")
     ordered = np.sort(factors)[::-1]
     place = np.unique(np.linspace(0, len(ordered) - 1, min(MOST_POINTS, len(ordered))).round().astype(int))
-    x = place / max(1, len(ordered) - 1)
-    found.add_scatter(
-        x=x,
-        y=ordered[place],
-        name="DPLS",
-        line={"color": SMOOTHED, "width": 3},
-        hovertemplate="%{y:.3f}",
+    dpls = _line(ordered[place], "DPLS", SMOOTHED, "solid", "%{y:.3f}", place / max(1, len(ordered) - 1))
+    twin = _line([mean, mean], "uniform twin, same mean", GREY, "dash", "%{y:.3f}", [0, 1])
+    return figure(
+        300,
+        [dpls | {"mode": "lines", "line": {"color": SMOOTHED, "width": 3}}, twin | {"mode": "lines"}],
+        {"title": "training images, easiest to hardest", "tickformat": ".0%", "range": [0, 1]},
+        {"title": "factor (mass on the label)", "range": [min(0.45, lambda_min - 0.05), 1.02]},
     )
-    found.add_scatter(
-        x=[0, 1],
-        y=[mean, mean],
-        name="uniform twin, same mean",
-        line={"color": GREY, "dash": "dash"},
-        hovertemplate="%{y:.3f}",
-    )
-    found.update_xaxes(tickformat=".0%", range=[0, 1])
-    found.update_yaxes(range=[min(0.45, lambda_min - 0.05), 1.02])
-    return found
 
 
 def factor_histogram(factors: NDArray[np.floating]) -> go.Figure:
     """How many examples have which factor."""
-    found = figure(300, "factor", "images", showlegend=False, bargap=0.04)
-    low = float(factors.min())
-    edges = np.linspace(min(low, 0.99), 1, 41)
-    counts = np.histogram(factors, edges)[0]
-    found.add_bar(
-        x=(edges[:-1] + edges[1:]) / 2, y=counts, marker_color=SMOOTHED, hovertemplate="%{y:,} images at %{x:.3f}"
+    edges = np.linspace(min(float(factors.min()), 0.99), 1, 41)
+    bars = {
+        "type": "bar",
+        "x": (edges[:-1] + edges[1:]) / 2,
+        "y": np.histogram(factors, edges)[0],
+        "marker": {"color": SMOOTHED},
+        "hovertemplate": "%{y:,} images at %{x:.3f}<extra></extra>",
+    }
+    return figure(
+        300, [bars], {"title": "factor"}, {"title": "images"}, showlegend=False, bargap=0.04, hovermode="closest"
     )
-    found.update_layout(hovermode="closest")
-    return found
 
 
 def budget(share: NDArray[np.floating]) -> go.Figure:
     """Share of all smoothing that each fifth of the examples takes, easiest to hardest; uniformly it were 20 %."""
-    found = figure(260, "fifth of the images, easiest to hardest", "share of all smoothing", showlegend=False)
-    names = ["easiest", "2nd", "3rd", "4th", "hardest"]
-    found.add_bar(
-        x=names,
-        y=share,
-        marker_color=SMOOTHED,
-        text=[f"{s:.0%}" for s in share],
-        textposition="outside",
-        cliponaxis=False,
-        hoverinfo="skip",
+    bars = {
+        "type": "bar",
+        "x": ["easiest", "2nd", "3rd", "4th", "hardest"],
+        "y": share,
+        "marker": {"color": SMOOTHED},
+        "text": [f"{s:.0%}" for s in share],
+        "textposition": "outside",
+        "cliponaxis": False,
+    }
+    uniform = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0.2, "y1": 0.2}
+    return figure(
+        260,
+        [bars],
+        {"title": "fifth of the images, easiest to hardest", "type": "category"},
+        {"title": "share of all smoothing", "tickformat": ".0%", "range": [0, max(0.3, 1.15 * float(share.max()))]},
+        showlegend=False,
+        hovermode=False,
+        shapes=[uniform | {"line": {"color": GREY, "dash": "dash"}}],
     )
-    found.add_hline(y=0.2, line={"color": GREY, "dash": "dash"})
-    found.update_xaxes(type="category")
-    found.update_yaxes(tickformat=".0%", range=[0, max(0.3, 1.15 * float(share.max()))])
-    return found

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0; 2 where something is wrong before the start, 1 where a run fails; both with a sentence on stderr."""
     args = _parser().parse_args(arguments)
+    # Before torch is loaded: threads that wait shall sleep. Spinning ones bring nothing when the processor is free, and
+    # cost a factor of five when somebody else uses it, as the app that shows this run does (docs/results.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return int(args.command(args))
     except UserError as error:

@@ -24,17 +24,19 @@ def _seen(d: Dynamics) -> NDArray[np.bool_]:
     return seen
 
 
-def _mean(values: Array, seen: NDArray[np.bool_]) -> Array:
+def _mean(values: Array | NDArray[np.bool_], seen: NDArray[np.bool_]) -> Array:
     """(N,): mean over the epochs in which an example was seen; NaN where it never was."""
-    visits = seen.sum(0)
-    total = np.where(seen, values, 0).sum(0, dtype=np.float64)
+    if not seen.all():  # the copy costs more than the sum, and nearly always everything was seen
+        values = np.where(seen, values, values.dtype.type(0))
+    total = np.count_nonzero(values, 0) if values.dtype == bool else values.sum(0, dtype=np.float64)
+    visits = np.count_nonzero(seen, 0)
     mean: Array = np.where(visits > 0, total / np.maximum(visits, 1), np.nan)
     return mean
 
 
 def visits(d: Dynamics) -> Array:
     """Epochs in which the example was seen. (N,), in [0, T]."""
-    count: Array = _seen(d).sum(0).astype(np.float64)
+    count: Array = np.count_nonzero(_seen(d), 0).astype(np.float64)
     return count
 
 
@@ -89,8 +91,8 @@ def variability(d: Dynamics) -> Array:
 
     Swayamdipta et al., 2020, https://arxiv.org/abs/2009.10795.
     """
-    seen = _seen(d)
-    return np.sqrt(_mean((d["p_true"] - confidence(d)) ** 2, seen))
+    seen, mean = _seen(d), confidence(d).astype(np.float32)
+    return np.sqrt(_mean((d["p_true"].astype(np.float32, copy=False) - mean) ** 2, seen))
 
 
 class Measure(NamedTuple):

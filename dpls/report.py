@@ -18,7 +18,7 @@ OBJECTIVES = {"standard": "standard training", "pgd_at": "PGD-AT", "trades": "TR
 def row(run: Run) -> dict[str, Any]:
     """What a list of runs shows; a damaged run is a row, too, and does not hide the others."""
     try:
-        status, stored = run.status(), run.config()
+        status, stored, _ = run.status(), run.config(), run.metrics()
         return {
             "id": run.id,
             "label": run.label(),
@@ -103,9 +103,11 @@ def difference(first: Run, second: Run, evaluation: str) -> Difference | None:
     names = (first.evaluation_names(), second.evaluation_names())
     if first.config()["fingerprint"] != second.config()["fingerprint"] or not all(evaluation in n for n in names):
         return None
-    tables = [pd.read_parquet(run.evaluations / f"{evaluation}.parquet").set_index("id") for run in (first, second)]
-    both = tables[0].join(tables[1], lsuffix="_first", how="inner")
-    steps = both["correct"].astype(float) - both["correct_first"].astype(float)
+    before, after = (
+        pd.read_parquet(run.evaluations / f"{evaluation}.parquet").set_index("id")["correct"].astype(float)
+        for run in (first, second)
+    )
+    steps = (after - before).dropna()
     value, n = float(steps.mean()), len(steps)
     half = 1.959964 * float(steps.std(ddof=0)) / math.sqrt(n)
     return Difference(value, value - half, value + half, n)

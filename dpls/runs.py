@@ -132,13 +132,14 @@ class Run:
     def _read_json(self, path: Path) -> dict[str, Any]:
         try:
             content = json.loads(path.read_text())
+            if not isinstance(content, dict):
+                raise ValueError(f"it holds a {type(content).__name__}, no table")
         except FileNotFoundError:
             raise UserError(
                 f"{self.path} is not a run: it has no {path.name}; list runs with `python -m dpls runs`"
             ) from None
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); restore it or delete the run") from None
-        assert isinstance(content, dict)
         return content
 
     # -- the lock: held for life by the worker, the only writer
@@ -171,7 +172,12 @@ class Run:
             lines = (self.path / "metrics.jsonl").read_bytes().split(b"\n")
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines[:-1]]  # what follows the last newline is torn, or empty
+        try:
+            return [json.loads(line) for line in lines[:-1]]  # what follows the last newline is torn, or empty
+        except ValueError as error:
+            raise UserError(
+                f"{self.path / 'metrics.jsonl'} is damaged ({error}); restore it or delete the run"
+            ) from None
 
     def commit(self, row: Mapping[str, Any]) -> None:
         """Appends an epoch's row; the epoch exists from here on."""
@@ -208,8 +214,13 @@ class Run:
     def dynamics(self, epochs: int | None = None) -> dict[str, np.ndarray]:
         """{signal: (epochs, N)}: memory maps of the committed epochs, or of as many as asked for."""
         rows = len(self.metrics()) if epochs is None else epochs
-        files = sorted((self.path / "dynamics").glob("*.npy"))
-        return {f.stem: np.load(f, mmap_mode="r")[:rows] for f in files if f.stem != "ids"}
+        files = [f for f in sorted((self.path / "dynamics").glob("*.npy")) if f.stem != "ids"]
+        try:
+            return {f.stem: np.load(f, mmap_mode="r")[:rows] for f in files}
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"the record {self.path / 'dynamics'} is damaged ({error}); restore it or delete the run"
+            ) from None
 
     def ids(self) -> np.ndarray:
         """int64 (N,): the example of each column of the record."""

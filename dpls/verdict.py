@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dpls.difficulty import MEASURES, Dynamics, MeasureName, auroc, rank
+from dpls.difficulty import MEASURES, Dynamics, MeasureName, rank
 
 Level = Literal["good", "doubtful", "bad"]
 GOOD: Level = "good"
@@ -79,11 +79,18 @@ def _ties(scores: NDArray[np.floating]) -> Check:
     return Check("Ties", level, sentence)
 
 
-def planted(scores_hard: NDArray[np.floating], cause: NDArray[np.str_]) -> list[tuple[str, int, float]]:
-    """(cause, how many, AUROC of its examples against all others), best found first; none where nothing is planted.
+def planted(
+    difficulty: NDArray[np.floating], causes: tuple[str, ...], code: NDArray[np.uint8]
+) -> list[tuple[str, int, float]]:
+    """(cause, how many, AUROC of its examples against all others), best found first; code 0 is no cause.
 
-    ``scores_hard`` (n,): higher = harder, no NaN.
+    ``difficulty`` (n,): higher = harder, no NaN; ``code`` (n,): index into causes.
     """
-    names = [name for name in np.unique(cause).tolist() if name]
-    found = [(name, int((cause == name).sum()), auroc(scores_hard, cause == name)) for name in names]
+    ranks, n = rank(difficulty, difficulty) * len(difficulty), len(difficulty)
+    found = []
+    for number, name in enumerate(causes):
+        mine = code == number
+        count = int(mine.sum())
+        if number and 0 < count < n:
+            found.append((name, count, float((ranks[mine].mean() - count / 2) / (n - count))))
     return sorted(found, key=lambda row: -row[2])

@@ -1,6 +1,5 @@
 """How difficulty is distributed, where each class lies, and whether the numbers can be believed."""
 
-import numpy as np
 import streamlit as st
 
 from dpls import charts
@@ -31,8 +30,7 @@ with page("Difficulty", "How hard the images of a run are. Drag across the histo
     edges = charts.bins_of(s.difficulty[s.facts.ids(TRAIN)], steps)
     chosen = s.filtered
     cause = s.facts.cause[chosen]
-    groups = {"not planted": s.difficulty[chosen[cause == ""]]}
-    groups |= {name: s.difficulty[chosen[cause == name]] for name in np.unique(cause).tolist() if name}
+    groups = {name or "not planted": s.difficulty[chosen[cause == k]] for k, name in enumerate(s.facts.causes)}
     st.subheader("Distribution")
     st.plotly_chart(
         charts.histogram(groups, edges, s.low, s.high, f"difficulty by {s.measure_name}"),

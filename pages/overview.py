@@ -15,7 +15,7 @@ def show_extremes(run: Run) -> None:
         images.ask_for_missing(s)
         return
     hardest, natural, easiest = images.extremes(s, 14)
-    planted = bool((s.facts.cause[hardest] != "").any())
+    planted = bool(s.facts.cause[hardest].any())
     why = " Most were made hard on purpose: the mark says how." if planted else ""
     st.markdown(f"**Hardest**: wrong most often in the first {s.counted} epochs.{why}")
     images.show(s, hardest, "hardest", one_row=True, then="pages/images.py")

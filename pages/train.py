@@ -6,7 +6,7 @@ import streamlit as st
 
 from dpls.config import RunConfig, make_config, preset_names, preset_title, read_settings
 from dpls.errors import UserError
-from dpls.estimate import estimate, in_words
+from dpls.estimate import Estimate, estimate, in_words
 from dpls.jobs import Local
 from dpls.runs import Run, data_root, list_runs, runs_root
 from dpls.submission import submit
@@ -73,7 +73,7 @@ def ask() -> tuple[RunConfig | None, str]:
     try:
         return make_config(settings), label
     except UserError as error:
-        st.error(escape(str(error)[:1].upper() + str(error)[1:]) + ".", icon=":material/error:")
+        st.error(escape(str(error)) + ".", icon=":material/error:")
         return None, label
 
 
@@ -87,9 +87,22 @@ def start(config: RunConfig, label: str) -> None:
         st.session_state["refusal"] = str(error)
 
 
+@st.cache_data(ttl=30, max_entries=50, show_spinner=False)
+def cost_of(settings: str) -> Estimate | None:
+    """The estimate for a configuration as JSON; looking for its images may mean looking through a folder."""
+    config = RunConfig.model_validate_json(settings)
+    return estimate(config, store.all_runs(), data_root(runs_root()))
+
+
 def offer(config: RunConfig | None, label: str) -> None:
-    """What it will cost, and the button."""
-    cost = estimate(config, store.all_runs(), data_root(runs_root())) if config else None
+    """What it will cost, and the button; a source that is not there is said before anybody presses it."""
+    cost = None
+    if config:
+        try:
+            cost = cost_of(config.model_dump_json())
+        except UserError as error:
+            st.error(escape(str(error)) + ".", icon=":material/error:")
+            config = None
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=config is None) and config:
             with st.spinner("Reading the images and checking the settings …"):
@@ -98,7 +111,7 @@ def offer(config: RunConfig | None, label: str) -> None:
         if cost:
             st.caption(f"About {in_words(cost.seconds)}, {escape(cost.basis)}.")
         elif config:
-            st.caption("How long it takes is known after the first epoch: no run here is like it yet.")
+            st.caption("How long it takes is known once it runs: its images have not been read yet.")
     manage.show_refusal()
 
 

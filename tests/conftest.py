@@ -2,6 +2,7 @@
 
 import copy
 import os
+import tempfile
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
@@ -21,6 +22,7 @@ from dpls.randomness import generator
 # equals another only if both had as many.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+os.environ["DPLS_SLOTS"] = tempfile.mkdtemp(prefix="dpls-slots-")  # not those of a run somebody trains meanwhile
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")

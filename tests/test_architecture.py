@@ -32,9 +32,16 @@ MAY_IMPORT = {
     "checkpoints": BASE | {"config", "dynamics", "runs"},
     "training": BASE | FAMILIES | {"config", "checkpoints", "dynamics", "evaluation", "examples", "randomness", "runs"},
     "submission": BASE | {"checkpoints", "config", "data", "device", "examples", "runs"},
-    "worker": BASE | {"attacks", "config", "checkpoints", "data", "device", "doctor", "evaluation", "examples", "runs", "training"},
+    "worker": BASE | {"attacks", "config", "checkpoints", "data", "device", "doctor", "estimate", "evaluation", "examples", "runs", "slots", "training"},
     "doctor": {"device", "runs"},
     "report": BASE | {"difficulty", "runs"},
+    "slots": {"errors"},
+    "jobs": {"errors", "runs", "slots"},
+    "verdict": {"difficulty"},
+    "charts": set(),
+    "estimate": BASE | {"attacks", "config", "data", "device", "models", "runs"},
+    "recorded": {"config", "data", "examples", "runs"},
+    "ui": BASE | {"charts", "data", "difficulty", "jobs", "report", "runs", "verdict"},
     "bench": BASE | FAMILIES | {"config", "config_errors", "doctor", "dynamics", "evaluation", "randomness", "runs", "training"},
     "cli": BASE | {"bench", "config", "doctor", "report", "runs", "submission", "worker"},
     "__main__": {"cli"},
@@ -62,7 +69,12 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+RESULTS = BASE | {"charts", "data", "difficulty", "jobs", "report", "runs", "targets", "ui", "verdict"}
+PAGES = {"train": RESULTS | {"config", "estimate", "submission"}}
+"""What a page may import; a page that is not listed only shows results."""
+
 FILES = sorted((ROOT / "dpls").rglob("*.py"))
+PAGE_FILES = sorted((ROOT / "pages").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -71,6 +83,19 @@ def test_imports_follow_the_plan(path: Path) -> None:
     assert module in MAY_IMPORT, f"say in MAY_IMPORT what {module} may import"
     inside = {name for name in imports(path) if not name.endswith("!")} - {module}
     assert inside <= MAY_IMPORT[module], f"{module} imports {inside - MAY_IMPORT[module]}"
+
+
+@pytest.mark.parametrize("path", PAGE_FILES, ids=lambda p: p.stem)
+def test_pages_import_what_they_may_and_draw_themselves(path: Path) -> None:
+    inside = {name for name in imports(path) if not name.endswith("!")}
+    assert inside <= PAGES.get(path.stem, RESULTS), path
+    assert not {"torch!", "torchvision!"} & imports(path)
+    assert "with page(" in path.read_text(), f"{path.name} draws no page of its own; helpers live in dpls/ui"
+
+
+def test_the_app_lists_every_page() -> None:
+    text = (ROOT / "app.py").read_text()
+    assert all(f"pages/{path.name}" in text for path in PAGE_FILES)
 
 
 def test_the_plan_has_no_dead_entries() -> None:
@@ -93,6 +118,15 @@ def test_streamlit_is_imported_by_pages_only() -> None:
         "dpls.data",
         "dpls.data.cache",
         "dpls.report",
+        "dpls.jobs",
+        "dpls.slots",
+        "dpls.charts",
+        "dpls.verdict",
+        "dpls.ui.selection",
+        "dpls.ui.inspector",
+        "dpls.ui.manage",
+        "dpls.ui.live",
+        "dpls.ui.form",
         "dpls.cli",
     ],
 )

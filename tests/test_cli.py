@@ -131,7 +131,7 @@ def bad_npz(path: Path) -> Path:
 
 
 BEFORE_THE_START = {
-    "unknown preset": (["train", "demmo"], "unknown preset 'demmo'; choose a preset (demo, demo-standard"),
+    "unknown preset": (["train", "demmo"], "unknown preset 'demmo'; choose a preset (classroom, demo, demo-standard"),
     "unknown setting": (["train", "demo", "--set", "optimiser.lrr=1"], "no setting 'lrr'; choose from batch_size, lr,"),
     "unknown top setting": (["train", "demo", "--set", "epochs=5"], "a run has no setting 'epochs'; choose from"),
     "unknown kind": (["train", "demo", "--set", "net.kind=resnet99"], "net.kind 'resnet99' is unknown; choose from"),
@@ -150,6 +150,7 @@ BEFORE_THE_START = {
     "missing folder": (["train", "demo", "--set", 'data.source={"kind":"folder","path":"TMP/none"}'], "TMP/none"),
     "empty folder": (["train", "demo", "--set", 'data.source={"kind":"folder","path":"TMP"}'], "train"),
     "corrupt image": (["train", "demo", "--set", 'data.source={"kind":"folder","path":"CORRUPT","size":8}'], "0.png"),
+    "no benchmark": (["train", "demo", "--set", 'data.source={"kind":"cifar10","path":"TMP"}'], "'TMP' holds no CIFAR-10"),
     "no archive": (["train", "demo", "--set", 'data.source={"kind":"npz","path":"NPZ"}'], "bad.npz"),
     "shares above 1": (["train", "demo", "--set", 'data.probes=[{"kind":"flip","share":0.5},{"kind":"blur","share":0.4},{"kind":"twin","share":0.4}]'], "share"),
     "unknown device": (["train", "demo", "--set", "device=tpu"], "device = 'tpu' is not allowed"),

@@ -167,7 +167,7 @@ def test_the_standard_twin_differs_in_objective_and_selection_only() -> None:
 
 
 def test_presets_are_named() -> None:
-    assert {"demo", "demo-standard", "paper-cifar10"} <= set(preset_names())
+    assert {"classroom", "demo", "demo-standard", "paper-cifar10"} <= set(preset_names())
 
 
 def test_errors_say_how_many_more() -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import members
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from dpls.data import PARTS, TEST, TRAIN, VALIDATION, Data, Digits, Folder, Npz, Photos, apportion
+from dpls.data import PARTS, TEST, TRAIN, VALIDATION, Data, Digits, Folder, Npz, Photos, Source, apportion
 from dpls.data.folder import decode
 from dpls.data.photos import PHOTOS, tiles
 from dpls.errors import UserError
@@ -349,7 +350,7 @@ def test_settings_survive_json() -> None:
 
 
 def test_every_field_of_a_source_is_described() -> None:
-    for model in (Data, Photos, Digits, Folder, Npz):
+    for model in (Data, *members(Source)):
         assert all(field.description for name, field in model.model_fields.items() if name != "kind")
 
 

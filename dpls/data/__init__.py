@@ -1,7 +1,7 @@
 """Which images a run uses: a source, the split, how many of them, and probes. No torch here.
 
 dataset    the data set in memory, as every source returns it
-photos, digits, folder, npz    the sources, a file each
+photos, digits, folder, npz, benchmarks    the sources
 probes     planted causes of difficulty
 cache      decoded data sets on disk, found by their content
 """
@@ -17,6 +17,7 @@ from pydantic import Field
 
 from dpls.component import Component, Fractional
 from dpls.data import cache
+from dpls.data.benchmarks import Cifar10, FashionMnist
 from dpls.data.dataset import PARTS, TEST, TRAIN, VALIDATION, Dataset
 from dpls.data.digits import Digits
 from dpls.data.folder import Folder
@@ -25,9 +26,23 @@ from dpls.data.photos import Photos
 from dpls.data.probes import Probe, plant
 from dpls.errors import UserError
 
-__all__ = ["PARTS", "TEST", "TRAIN", "VALIDATION", "Data", "Dataset", "Digits", "Folder", "Npz", "Photos", "Source"]
+__all__ = [
+    "PARTS",
+    "TEST",
+    "TRAIN",
+    "VALIDATION",
+    "Cifar10",
+    "Data",
+    "Dataset",
+    "Digits",
+    "FashionMnist",
+    "Folder",
+    "Npz",
+    "Photos",
+    "Source",
+]
 
-Source = Annotated[Photos | Digits | Folder | Npz, Field(discriminator="kind")]
+Source = Annotated[Photos | Digits | Folder | Npz | Cifar10 | FashionMnist, Field(discriminator="kind")]
 
 
 def apportion(sizes: Sequence[int], total: int) -> NDArray[np.int64]:
@@ -96,6 +111,11 @@ class Data(Component):
         fingerprint = cache.store(root, final, meta, images if final.images is source.images else None)
         cache.remember(root, key, fingerprint)
         return cache.open_dataset(root, fingerprint), fingerprint
+
+    def known(self, root: Path) -> Dataset | None:
+        """The data set, if it has been built before."""
+        found = cache.recall(root, cache.key_of(self.model_dump(mode="json"), self.source.stamp()))
+        return found[0] if found else None
 
     def _compose(self, source: Dataset) -> Dataset:
         """The final data set; its images are the source's own array where none was changed or left out."""

@@ -41,11 +41,11 @@ def tiles(s: Selection, ids: NDArray[np.int64], by_class: bool = False) -> list[
             title += f", the network says {answer}"
             note = "" if answer == label else f"→ {answer}"
         if facts.cause[example]:
-            title += f", planted: {facts.cause[example]}"
+            title += f", planted: {facts.cause_of(example)}"
         if facts.files[example]:
             title += f", {facts.files[example]}"
         group = label if by_class else ""
-        found.append(Tile(example, f"{difficulty} {label}", note, title, str(facts.cause[example]), group))
+        found.append(Tile(example, f"{difficulty} {label}", note, title, facts.cause_of(example), group))
     return found
 
 
@@ -87,7 +87,7 @@ def _as_table(s: Selection, ids: NDArray[np.int64]) -> None:
             "id": ids,
             "class": np.array(s.facts.classes)[s.facts.labels[ids]],
             "difficulty": s.difficulty[ids],
-            "cause": s.facts.cause[ids],
+            "cause": [s.facts.cause_of(example) for example in ids.tolist()],
             "file": s.facts.files[ids],
         },
         hide_index=True,
@@ -123,7 +123,7 @@ def extremes(s: Selection, count: int) -> tuple[NDArray[np.int64], NDArray[np.in
     known = s.order[~np.isnan(s.difficulty[s.order])]
     if s.part != TRAIN or not len(known):
         raise UserError("no training image fits these filters; widen them in the sidebar")
-    natural = known[s.facts.cause[known] == ""]
+    natural = known[s.facts.cause[known] == 0]
     easiest = known[::-1]
     # How many of its class come before each, so that the classes take turns; among equals, the easiest class first.
     turn = np.empty(len(easiest), dtype=np.int64)

@@ -90,7 +90,7 @@ def _what(s: Selection, example: int) -> None:
         st.markdown("Never seen: it has no difficulty.")
     else:
         st.markdown(f"Difficulty **{s.difficulty[example]:.3f}**, number {place:,} of {count:,} from the hardest")
-    cause = str(facts.cause[example])
+    cause = facts.cause_of(example)
     if cause:
         st.markdown(f":orange-badge[planted: {cause}] {CAUSES.get(cause, 'it was made hard on purpose')}.")
         if facts.true_labels[example] != facts.labels[example]:

@@ -76,10 +76,11 @@ def choose_run() -> Run:
                 f"There is no run {escape(str(asked)[:40])} here (any more), or it cannot be read; another is shown.",
                 icon=":material/search_off:",
             )
-        # Set rather than left to the widget's default: a default is dropped from the address, and a link must say
-        # which run it means.
         finished = [ident for ident, run in runs.items() if run.status()["state"] == "done" and store.committed(run)]
-        st.session_state["run"] = (finished or list(runs))[0]
+        asked = (finished or list(runs))[0]
+    # Set rather than left to the widget's default: a default is dropped from the address, and a link must say which
+    # run it means.
+    st.session_state["run"] = asked
     with st.sidebar:
         chosen = st.selectbox(
             "Run",
@@ -90,7 +91,7 @@ def choose_run() -> Run:
             bind="query-params",
             on_change=_forget_the_old_run,
         )
-    return runs[str(chosen)]
+    return runs[chosen or asked]
 
 
 def _forget_the_old_run() -> None:
@@ -216,7 +217,7 @@ def _part() -> int:
 def _filters(facts: store.Facts, part: int) -> tuple[list[str], list[str]]:
     classes = st.multiselect("Class", facts.classes, key="class", bind="query-params", placeholder="all")
     causes: list[str] = []
-    planted = [name for name in np.unique(facts.cause).tolist() if name]
+    planted = facts.causes[1:]
     if planted and part == TRAIN:
         causes = st.multiselect(
             "Planted cause",
@@ -255,5 +256,5 @@ def _filtered(facts: store.Facts, part: int, classes: Sequence[str], causes: Seq
     if classes:
         mask &= np.isin(facts.labels, [facts.classes.index(name) for name in classes])
     if causes:
-        mask &= np.isin(facts.cause, ["" if name == UNPLANTED else name for name in causes])
+        mask &= np.isin(facts.cause, [facts.causes.index("" if name == UNPLANTED else name) for name in causes])
     return np.flatnonzero(mask)

@@ -12,7 +12,8 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from dpls.data import PARTS, TRAIN, Data, Dataset
+from dpls import report
+from dpls.data import PARTS, TRAIN, Data
 from dpls.data.cache import open_dataset
 from dpls.difficulty import MEASURES, MeasureName, NormaliserName, normalise, signals_of
 from dpls.errors import UserError
@@ -29,12 +30,8 @@ def all_runs() -> list[Run]:
 
 
 def readable(run: Run) -> bool:
-    """Whether its configuration and status can be read."""
-    try:
-        run.config(), run.status()
-    except UserError:
-        return False
-    return True
+    """Whether its configuration, status and rows can be read."""
+    return bool(report.row(run)["state"] != "damaged")
 
 
 def name_of(run: Run) -> str:
@@ -49,7 +46,9 @@ class Facts:
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
     part: NDArray[np.uint8]
-    cause: NDArray[np.str_]
+    causes: tuple[str, ...]
+    """What was planted, by code; code 0 is nothing, ""."""
+    cause: NDArray[np.uint8]
     true_labels: NDArray[np.int64]
     files: NDArray[np.str_]
     images: NDArray[np.uint8] | None
@@ -58,13 +57,17 @@ class Facts:
     def ids(self, part: int) -> NDArray[np.int64]:
         return np.flatnonzero(self.part == part)
 
+    def cause_of(self, example: int) -> str:
+        return self.causes[int(self.cause[example])]
+
 
 def facts(run: Run) -> Facts:
     """From the cached images where they are, else from the per-example table."""
     stored = run.config()
     root = data_root(runs_root())
     try:
-        return _facts_of(_dataset(root, stored["fingerprint"], stored["config"]["data"]))
+        _ensure(root, stored["fingerprint"], stored["config"]["data"])
+        return _facts(str(root), stored["fingerprint"])
     except UserError as error:
         return _facts_without_images(run.path, str(error))
 
@@ -78,23 +81,27 @@ def bring_back_images(run: Run) -> None:
             f"the images of this run have changed (fingerprint {found}, expected {stored['fingerprint']}); they are"
             " not shown, because they might be shown with the wrong numbers"
         )
-    _open.clear()
+    _facts.clear()
 
 
-def _dataset(root: Path, fingerprint: str, data: dict[str, Any]) -> Dataset:
+def _ensure(root: Path, fingerprint: str, data: dict[str, Any]) -> None:
+    """Makes the images again where they are not cached and come with installed packages."""
     if not (root / fingerprint).is_dir() and data["source"]["kind"] in EMBEDDED:
         with st.spinner("Cutting the embedded images, once …"):
             Data.model_validate(data)(root)
-    return _open(str(root), fingerprint)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _open(root: str, fingerprint: str) -> Dataset:
-    return open_dataset(Path(root), fingerprint)
+def _facts(root: str, fingerprint: str) -> Facts:
+    d = open_dataset(Path(root), fingerprint)
+    return Facts(d.classes, d.labels, d.part, *_coded(d.cause), d.true_labels, d.files, d.images, "")
 
 
-def _facts_of(d: Dataset) -> Facts:
-    return Facts(d.classes, d.labels, d.part, d.cause, d.true_labels, d.files, d.images, "")
+def _coded(cause: NDArray[np.str_]) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
+    """Names and codes, nothing first: texts of all examples are slow to compare in every rerun."""
+    names = ("", *sorted(set(cause.tolist()) - {""}))
+    numbers = {name: number for number, name in enumerate(names)}
+    return names, np.array([numbers[name] for name in cause.tolist()], dtype=np.uint8)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -106,7 +113,7 @@ def _facts_without_images(path: Path, missing: str) -> Facts:
         tuple(pairs["class"]),
         labels,
         table["split"].map({name: index for index, name in enumerate(PARTS)}).to_numpy().astype(np.uint8),
-        table["cause"].to_numpy(str),
+        *_coded(table["cause"].to_numpy(str)),
         labels,
         table["path"].to_numpy(str),
         None,
@@ -180,5 +187,6 @@ def verdict(path: Path, counted: int, measure: MeasureName, adversarial: bool) -
     run = Run(path)
     known = facts(run)
     ids = known.ids(TRAIN)
-    chosen = {name: rows[:, ids] for name, rows in signals(run, counted, adversarial).items()}
+    columns = slice(len(ids)) if ids[-1] == len(ids) - 1 else ids  # a view where training images come first
+    chosen = {name: rows[:, columns] for name, rows in signals(run, counted, adversarial).items()}
     return checks(chosen, measure, scores(run, counted, measure, adversarial)[ids], len(known.classes))

@@ -32,7 +32,7 @@ def show_planted(s: Selection) -> None:
     """How well difficulty finds what was planted; nothing where nothing was."""
     ids = s.facts.ids(TRAIN)
     ids = ids[~np.isnan(s.difficulty[ids])]
-    rows = planted(s.difficulty[ids], s.facts.cause[ids])
+    rows = planted(s.difficulty[ids], s.facts.causes, s.facts.cause[ids])
     if not rows:
         return
     st.subheader("Does it find what was planted?")

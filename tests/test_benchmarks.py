@@ -1,0 +1,429 @@
+"""CIFAR-10 and Fashion-MNIST: the real files where this machine has them, else small ones in the published formats."""
+
+import gzip
+import hashlib
+import io
+import os
+import pickle
+import re
+import subprocess
+import sys
+import tarfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torchvision import datasets
+
+from dpls.cli import main
+from dpls.component import Component
+from dpls.data import PARTS, TEST, TRAIN, Cifar10, Data, FashionMnist, benchmarks
+from dpls.errors import UserError
+
+NOBODY = "http://127.0.0.1:9/"  # nothing listens there
+REAL = benchmarks.DEBIAN
+real_files = pytest.mark.skipif(
+    not (REAL / "train-images-idx3-ubyte.gz").is_file(), reason=f"the real Fashion-MNIST is not in {REAL}"
+)
+
+
+def refusal(source: Component) -> str:
+    with pytest.raises(UserError) as caught:
+        source()
+    text = str(caught.value)
+    assert "\n" not in text and not re.search(r"[.!?] [A-Z]", text), "one sentence"
+    return text
+
+
+# Fashion-MNIST, the real files
+
+
+@real_files
+def test_the_real_fashion_mnist(tmp_path: Path) -> None:
+    data, _ = Data(source=FashionMnist(path=str(tmp_path / "none")), validation=0.1)(tmp_path / "cache")
+    assert data.images.shape == (70_000, 1, 28, 28) and data.images.dtype == np.uint8
+    assert [len(data.ids(part)) for part in range(len(PARTS))] == [54_000, 6_000, 10_000]
+    assert (np.bincount(data.labels[data.part == TEST]) == 1000).all()
+    assert [data.classes[label] for label in data.labels[:3]] == ["boot", "t-shirt", "t-shirt"]
+    assert data.images.mean() / 255 == pytest.approx(0.2861, abs=1e-4)  # 0.2860 in training, as is often quoted
+
+
+@real_files
+def test_a_real_run_on_fashion_mnist(tmp_path: Path) -> None:
+    sets = ["data.source.kind=fashion_mnist", "data.probes=[]", "data.limit=60", "data.test_limit=20", "net.width=4"]
+    sets += ["objective.attack.steps=1", "selection.by=clean", "evaluations=[]", "data.validation=0.001"]
+    sets += ["phases=[{\"until\":1}]", "schedule={}", "device=cpu"]  # fmt: skip
+    assert main(["train", "demo", *(f"--set={s}" for s in sets), "--runs", str(tmp_path / "runs")]) == 0
+
+
+# Fashion-MNIST, small
+
+
+def idx(array: np.ndarray) -> bytes:
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    return header + array.astype(np.uint8).tobytes()
+
+
+@pytest.fixture
+def fashion(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, bytes]:
+    """Twenty images to train on and ten for the test, by file name; these are what counts as published."""
+    rng = np.random.default_rng(0)
+    files = {}
+    for name, count in (("train", 20), ("t10k", 10)):
+        files[f"{name}-images-idx3-ubyte"] = idx(rng.integers(0, 256, (count, 28, 28)))
+        files[f"{name}-labels-idx1-ubyte"] = idx(np.arange(count) % 10)
+    published = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    monkeypatch.setattr(benchmarks, "FASHION_MNIST", published)
+    monkeypatch.setattr(benchmarks, "DEBIAN", tmp_path / "no Debian package")
+    return files
+
+
+def flat(folder: Path, files: dict[str, bytes]) -> FashionMnist:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+    return FashionMnist(path=str(folder))
+
+
+def unpacked(folder: Path, files: dict[str, bytes]) -> FashionMnist:
+    (folder / "FashionMNIST" / "raw").mkdir(parents=True)
+    for name, content in files.items():
+        (folder / "FashionMNIST" / "raw" / name).write_bytes(content)
+    return FashionMnist(path=str(folder))
+
+
+def test_fashion_mnist_in_every_layout(fashion: dict[str, bytes], tmp_path: Path) -> None:
+    first, second = flat(tmp_path / "a", fashion)(), unpacked(tmp_path / "b", fashion)()
+    assert first.images.shape == (30, 1, 28, 28) and first.part.tolist() == [TRAIN] * 20 + [TEST] * 10
+    assert (first.labels == np.arange(30) % 10).all()
+    pixels = fashion["train-images-idx3-ubyte"][16:] + fashion["t10k-images-idx3-ubyte"][16:]
+    assert first.images.tobytes() == pixels == second.images.tobytes()
+
+
+def test_the_debian_package_is_found(
+    fashion: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flat(tmp_path / "debian", fashion)
+    monkeypatch.setattr(benchmarks, "DEBIAN", tmp_path / "debian")
+    assert len(FashionMnist(path=str(tmp_path / "none"))().images) == 30
+
+
+def test_a_whole_gz_is_read_where_its_unpacked_twin_is_cut_short(fashion: dict[str, bytes], tmp_path: Path) -> None:
+    unpacked(tmp_path, {name: content[:-40] for name, content in fashion.items()})
+    flat(tmp_path / "FashionMNIST" / "raw", fashion)
+    assert len(FashionMnist(path=str(tmp_path))().images) == 30
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda packed: packed[: len(packed) // 2], "end-of-stream marker"),
+        (lambda packed: b"no gz at all", "Not a gzipped file"),
+        (lambda packed: packed[:30] + bytes([packed[30] ^ 255]) + packed[31:], "damaged"),
+        (lambda packed: gzip.compress(idx(np.zeros((20, 28, 28)))), "wrong sha256"),
+    ],
+)
+def test_a_damaged_fashion_mnist_names_the_file(
+    fashion: dict[str, bytes], tmp_path: Path, spoil: Callable[[bytes], bytes], words: str
+) -> None:
+    source = flat(tmp_path, fashion)
+    file = tmp_path / "train-images-idx3-ubyte.gz"
+    file.write_bytes(spoil(file.read_bytes()))
+    text = refusal(source)
+    assert text.startswith(str(file)) and words in text
+
+
+# CIFAR-10, small
+
+
+class Warns:
+    """Unpickled, it warns as some releases of NumPy do of arrays that were pickled in 2009."""
+
+    def __reduce__(self) -> tuple:
+        return warnings.warn, ("old", np.exceptions.VisibleDeprecationWarning)
+
+
+def old_pickle(content: dict[str, object]) -> bytes:
+    """A pickle with the names that NumPy had in 2009."""
+    text = pickle.dumps(content | {"old": Warns()}, protocol=2)
+    return text.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+
+
+def publish(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> None:
+    """Make these files' md5 the ones torchvision expects."""
+    md5 = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
+    for part in ("train_list", "test_list"):
+        monkeypatch.setattr(datasets.CIFAR10, part, [[name, md5[name]] for name, _ in getattr(datasets.CIFAR10, part)])
+    monkeypatch.setattr(datasets.CIFAR10, "meta", datasets.CIFAR10.meta | {"md5": md5["batches.meta"]})
+
+
+CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+
+@pytest.fixture
+def cifar(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """Ten images a batch, by file name; these are what counts as published."""
+    rng = np.random.default_rng(0)
+    files = {"batches.meta": old_pickle({"label_names": CLASSES})}
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        pixels = rng.integers(0, 256, (10, 3072), dtype=np.uint8)
+        files[name] = old_pickle({"data": pixels, "labels": rng.permutation(10).tolist()})
+    publish(monkeypatch, files)
+    return files
+
+
+def written(folder: Path, files: dict[str, bytes]) -> Cifar10:
+    home = folder / "cifar-10-batches-py"
+    home.mkdir(parents=True)
+    for name, content in files.items():
+        (home / name).write_bytes(content)
+    return Cifar10(path=str(folder))
+
+
+def test_cifar10_is_read_as_it_was_published(cifar: dict[str, bytes], tmp_path: Path) -> None:
+    data = written(tmp_path, cifar)()
+    assert data.images.shape == (60, 3, 32, 32) and data.classes == tuple(CLASSES)
+    assert data.part.tolist() == [TRAIN] * 50 + [TEST] * 10
+    with warnings.catch_warnings(action="ignore"):
+        batches = [pickle.loads(cifar[name]) for name in Cifar10.files[:-1]]
+    pixels = np.concatenate([batch["data"] for batch in batches])
+    assert (data.images.reshape(60, -1) == pixels).all(), "planes: red, green, blue"
+    assert data.labels.tolist() == [label for batch in batches for label in batch["labels"]]
+    again = Cifar10(path=str(tmp_path / "cifar-10-batches-py"))()
+    assert (again.images == data.images).all(), "the folder of the files itself will do"
+
+
+class Opened:
+    """Unpickled, it leaves a folder behind."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.parametrize("download", [False, True])
+@pytest.mark.parametrize("name", Cifar10.files)
+def test_a_pickle_with_a_wrong_md5_is_never_opened(
+    cifar: dict[str, bytes], tmp_path: Path, name: str, download: bool
+) -> None:
+    trap = pickle.dumps(Opened(tmp_path / "opened"))
+    source = written(tmp_path / "data", cifar | {name: trap}).model_copy(update={"download": download})
+    text = refusal(source)
+    assert name in text and "wrong md5" in text
+    assert not (tmp_path / "opened").exists()
+    assert (tmp_path / "data" / "cifar-10-batches-py" / name).read_bytes() == trap, "nobody's file is written over"
+
+
+def test_the_trap_of_the_test_above_would_work(
+    cifar: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = cifar | {"test_batch": pickle.dumps(Opened(tmp_path / "opened"))}
+    publish(monkeypatch, files)
+    with pytest.raises(TypeError):
+        written(tmp_path / "data", files)()
+    assert (tmp_path / "opened").exists()
+
+
+# What is missing
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [(Cifar10, ["cifar-10-batches-py", "data_batch_1", "batches.meta"]), (FashionMnist, ["train-images-idx3-ubyte"])],
+)
+def test_missing_files_are_named_without_loading_torchvision(
+    source: type, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmarks, "DEBIAN", tmp_path)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    text = refusal(source(path=str(tmp_path / "none")))
+    assert all(word in text for word in [*words, "download=true", source.title, str(tmp_path / "none")])
+
+
+def test_one_missing_file_is_enough(cifar: dict[str, bytes], fashion: dict[str, bytes], tmp_path: Path) -> None:
+    for source in (written(tmp_path / "c", cifar), flat(tmp_path / "f", fashion)):
+        next(path for path in (tmp_path / source.path).rglob("*") if path.is_file()).unlink()
+        assert "download=true" in refusal(source)
+
+
+def test_a_torchvision_that_cannot_be_loaded(
+    cifar: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = written(tmp_path, cifar)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    assert "torchvision, which reads this data set, cannot be loaded" in refusal(source)
+
+
+def test_the_stamp_needs_neither_torch_nor_the_files(tmp_path: Path) -> None:
+    code = """if True:
+        import sys
+        from dpls.data import Cifar10, FashionMnist
+        print(Cifar10(path="none").stamp() == FashionMnist(path="none").stamp(), "torch" in sys.modules)"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["True", "False"]
+
+
+def test_on_the_command_line(
+    cifar: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(benchmarks, "DEBIAN", tmp_path)
+    written(tmp_path / "bad", cifar | {"test_batch": b"junk"})
+    monkeypatch.setattr(datasets.CIFAR10, "url", NOBODY)
+    for settings, words in [
+        (["kind=cifar10", f"path={tmp_path}"], "holds no CIFAR-10"),
+        (["kind=fashion_mnist", f"path={tmp_path}"], "holds no Fashion-MNIST"),
+        (["kind=cifar10", f"path={tmp_path / 'bad'}"], "test_batch is damaged"),
+        (["kind=cifar10", f"path={tmp_path / 'new'}", "download=true"], "could not be downloaded"),
+    ]:
+        sets = [f"--set=data.source.{setting}" for setting in settings]
+        assert main(["train", "demo", *sets, "--runs", str(tmp_path / "runs")]) == 2
+        error = capsys.readouterr().err
+        assert words in error and error.count("\n") == 1
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+# Downloads, from a server in this process
+
+
+class Server:
+    """Serves ``files`` by name; cut: how many bytes of each are left out, as if the connection broke."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.cut = 0
+        self.asked: list[str] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                name = self.path.strip("/")
+                server.asked.append(name)
+                if name not in server.files:
+                    self.send_error(404)
+                    return
+                content = server.files[name]
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) - server.cut])
+
+            def log_message(self, *_: object) -> None: ...
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._http.server_port}/"
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("no_proxy", "*")
+    found = Server()
+    yield found
+    found.close()
+
+
+@pytest.fixture(params=["cifar10", "fashion_mnist"])
+def offered(
+    request: pytest.FixtureRequest,
+    server: Server,
+    cifar: dict[str, bytes],
+    fashion: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Component:
+    """Each source, its files on the server and nowhere else."""
+    path = str(tmp_path / "datasets")
+    if request.param == "fashion_mnist":
+        packed = {f"{name}.gz": gzip.compress(content) for name, content in fashion.items()}
+        server.files = packed
+        monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [server.url])
+        md5 = [(name, hashlib.md5(content).hexdigest()) for name, content in packed.items()]
+        monkeypatch.setattr(datasets.FashionMNIST, "resources", md5)
+        return FashionMnist(path=path, download=True)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in cifar.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    server.files = {"cifar-10-python.tar.gz": buffer.getvalue()}
+    monkeypatch.setattr(datasets.CIFAR10, "url", server.url + "cifar-10-python.tar.gz")
+    monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", hashlib.md5(buffer.getvalue()).hexdigest())
+    return Cifar10(path=path, download=True)
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_download_shows_progress_and_happens_once(
+    offered: Component, server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = Data(source=offered, validation=0.5, test=0.5)
+    _, fingerprint = data(tmp_path / "cache")
+    assert "100%" in capfd.readouterr().err
+    assert files_in(tmp_path / "datasets") == set(offered.files), "what is needed and no more"
+    asked = len(server.asked)
+    built = sorted((tmp_path / "cache" / "sources").iterdir())
+    assert data(tmp_path / "cache")[1] == fingerprint
+    assert sorted((tmp_path / "cache" / "sources").iterdir()) == built, "not decoded anew"
+    offered()
+    assert len(server.asked) == asked
+
+
+def test_a_broken_download_is_refused_and_can_be_tried_again(
+    offered: Component, server: Server, tmp_path: Path
+) -> None:
+    server.cut = 7
+    text = refusal(offered)
+    assert "could not be downloaded" in text and "corrupted" in text
+    assert files_in(tmp_path / "datasets") == set()
+    server.cut = 0
+    offered()
+
+
+def test_without_a_network_the_cause_is_said(
+    offered: Component, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(datasets.FashionMNIST, "mirrors", [NOBODY])
+        patch.setattr(datasets.CIFAR10, "url", NOBODY)
+        assert "Connection refused" in refusal(offered)
+    offered()
+
+
+@pytest.mark.parametrize("where", ["_urlretrieve", "extract_archive"])
+def test_a_download_that_is_stopped_can_be_tried_again(
+    offered: Component, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Stopped by Ctrl-C when a file is there, but not yet used."""
+    true = getattr(datasets.utils, where)
+
+    def stopped(*args, **options) -> None:
+        true(*args, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(datasets.utils, where, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            offered()
+    assert files_in(tmp_path / "datasets") == set()
+    offered()
+
+
+def test_a_folder_that_cannot_be_made(offered: Component, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    text = refusal(offered.model_copy(update={"path": str(tmp_path / "file" / "datasets")}))
+    assert "Not a directory" in text

@@ -1,0 +1,75 @@
+"""Figures: what they count is what there is, and they stay small however many examples there are."""
+
+import numpy as np
+import pytest
+
+from dpls import charts
+
+
+def test_bins_of_counted_difficulty_hold_one_value_each() -> None:
+    edges = charts.bins_of(np.zeros(10), steps=8)
+    place = np.searchsorted(edges, np.arange(9) / 8, "right") - 1
+    assert place.tolist() == list(range(9))
+
+
+def test_histogram_counts_every_known_example_once_and_pales_what_is_outside() -> None:
+    rng = np.random.default_rng(0)
+    values = np.append(rng.random(1000), np.nan)
+    found = charts.histogram({"a": values, "b": rng.random(50)}, charts.bins_of(values, None), 0.5, 1.0, "x")
+    assert sum(found.data[0].y) == 1000
+    assert sum(found.data[1].y) == 50
+    opacity, x = np.array(found.data[0].marker.opacity), np.array(found.data[0].x)
+    assert (opacity[x >= 0.5] == 1).all()
+    assert (opacity[x < 0.5] < 1).all()
+
+
+def test_by_class_shows_means_and_shares() -> None:
+    rng = np.random.default_rng(0)
+    labels, difficulty = rng.integers(0, 3, 500), rng.random(500)
+    difficulty[labels == 2] /= 2
+    found = charts.by_class(["a", "b", "<b>c</b>", "absent"], labels, difficulty, charts.bins_of(difficulty, None))
+    cells, dots = found.data
+    assert np.array(cells.customdata)[..., 0].sum(1) == pytest.approx(1)
+    means = dict(zip(dots.y, dots.x, strict=True))
+    assert means["a"] == pytest.approx(difficulty[labels == 0].mean())
+    assert "&lt;b&gt;c&lt;/b&gt;" in means, "a class name is text, not markup"
+    assert "absent" not in means
+    assert list(dots.x) == sorted(dots.x), "the hardest class is on top, and plotly draws from below"
+
+
+@pytest.mark.parametrize("count", [1, 7, 1_000_000])
+def test_figures_stay_small(count: int) -> None:
+    """The trap of the message too large for Streamlit."""
+    rng = np.random.default_rng(0)
+    difficulty, labels = rng.random(count), rng.integers(0, 10, count)
+    factors = 1 - 0.5 * difficulty
+    figures = [
+        charts.histogram({"all": difficulty}, charts.bins_of(difficulty, None), 0, 1, "x"),
+        charts.by_class([str(k) for k in range(10)], labels, difficulty, charts.bins_of(difficulty, None)),
+        charts.factor_curve(factors, 0.5, float(factors.mean())),
+        charts.factor_histogram(factors),
+    ]
+    assert all(len(f.to_json()) < 60_000 for f in figures)
+
+
+def test_factor_curve_keeps_both_ends() -> None:
+    factors = np.linspace(0.5, 1, 10_001)
+    curve, twin = charts.factor_curve(factors, 0.5, 0.75).data
+    assert (curve.y[0], curve.y[-1]) == (1, 0.5)
+    assert list(twin.y) == [0.75, 0.75]
+
+
+def test_shares_always_show_the_label() -> None:
+    values = np.array([0.5, 0.2, 0.1, 0.08, 0.06, 0.04, 0.02])
+    found = charts.shares(list("abcdefg"), values, "g", charts.CLEAN)
+    assert "g" in found.data[0].y
+    assert len(found.data[0].y) == 6
+    assert found.data[0].marker.color[list(found.data[0].y).index("g")] == charts.CLEAN
+
+
+def test_curves_of_a_run_without_rows_or_attack() -> None:
+    assert len(charts.accuracies([], None, [], 10).data) == 0
+    row = {"epoch": 1, "loss": 1.0, "train_clean": 0.5, "validation_clean": 0.4}
+    rows = [row | {"train_robust": None, "validation_robust": None}]
+    assert {trace.name for trace in charts.accuracies(rows, 5, [3], 10).data} == {"train, clean", "validation, clean"}
+    assert len(charts.losses(rows, 5, [3], 10).layout.shapes) == 2
