@@ -48,8 +48,10 @@ class Local:
     def submit(self, run: Run) -> None:
         if run.is_recorded:
             raise UserError(f"run {run.id} is a recorded run and cannot be worked on; train its preset instead")
-        if run.is_locked():
-            raise UserError(f"run {run.id} is being worked on already; wait for it or stop it first")
+        with (
+            run.lock()
+        ):  # refused where a worker has it; and from here on the run is seen to wait, not only once it works
+            run.write_status(state="queued", stage=None, finished=None, error=None)
         with run.log_file.open("ab") as log:  # what the worker's own log cannot tell: a crash of the interpreter
             process = subprocess.Popen(
                 [sys.executable, "-m", "dpls", "work", str(run.path.resolve())],

@@ -51,10 +51,10 @@ with page("Difficulty", "How hard the images of a run are. Drag across the histo
         st.subheader(f"Hardest of the {len(s.order):,} selected")
         images.show(s, s.order[:14], "strip", one_row=True, then="pages/images.py")
     elif not len(s.order):
-        st.info("No image fits these filters; widen them in the sidebar.", icon=":material/filter_alt:")
+        st.info("No image fits these filters; widen or clear them.", icon=":material/filter_alt:")
 
-    left, right = st.columns([3, 2], gap="large")
-    with left:
+    halves = st.grid(2, min_column_width=420, gap="large")
+    with halves.cell():
         st.subheader("By class")
         st.plotly_chart(
             charts.by_class(s.facts.classes, s.facts.labels[everything], s.difficulty[everything], edges),
@@ -63,5 +63,5 @@ with page("Difficulty", "How hard the images of a run are. Drag across the histo
             alt="Where the images of each class lie between easy and hard",
         )
         st.caption("Each row is a class, darker where more of its images lie; the dot is its mean.")
-    with right:
+    with halves.cell():
         show_planted(s)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dpls.runs import Run
 from dpls.ui import images, manage, store
-from dpls.ui.frame import escape, page, read_only
+from dpls.ui.frame import page, read_only
 from dpls.ui.selection import choose_run, selection_of
 
 
@@ -28,8 +28,8 @@ def show_extremes(run: Run) -> None:
 
 
 with page("DPLS Lab", "Which images are hard in adversarial training, why, and what smoothing their labels does."):
-    run = choose_run()
-    st.subheader(escape(store.name_of(run)))
+    with st.container(key="row-run"):
+        run = choose_run()
     if store.committed(run):
         show_extremes(run)
     else:

@@ -1,5 +1,7 @@
 """The lambda_min cockpit: what a lambda_min does to every label, before anything is trained."""
 
+import math
+
 import numpy as np
 import streamlit as st
 
@@ -7,7 +9,7 @@ from dpls import charts
 from dpls.data import TRAIN
 from dpls.errors import UserError
 from dpls.targets import lambda_min_for, smoothing_factors
-from dpls.ui import images
+from dpls.ui import address, images
 from dpls.ui.frame import escape, page, read_only
 from dpls.ui.selection import Selection, select
 
@@ -24,7 +26,7 @@ def solve(s: Selection, difficulty: np.ndarray) -> None:
         return
     try:
         found = lambda_min_for(wished, difficulty, len(s.facts.classes))
-        st.session_state["lambda_min"] = round(max(found, 1 / len(s.facts.classes)), 3)
+        st.session_state["lambda_min"] = max(round(found, 3), math.ceil(1000 / len(s.facts.classes)) / 1000)
     except UserError as error:
         st.session_state["refused"] = str(error)
 
@@ -36,17 +38,17 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     classes = len(s.facts.classes)
 
     # The knob
-    left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
-    lowest = round(1 / classes + 0.0005, 3) if classes > 2 else 0.5
+    with st.container(key="row-knob"):
+        left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
+    lowest = math.ceil(1000 / classes) / 1000
+    address.bind("lambda_min", max(0.5, lowest), lambda value: lowest <= value <= 1)
     lambda_min = left.slider(
         "lambda_min, the factor of the hardest image",
         lowest,
         1.0,
-        0.5,
-        0.005,
+        step=0.005,
         format="%.3f",
         key="lambda_min",
-        bind="query-params",
         help=f"1 is no smoothing; 1/{classes} would make all classes equally likely.",
     )
     right.number_input(
@@ -73,7 +75,8 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     low, high = BAND["many" if classes >= MANY_CLASSES else "few"]
     place = "inside" if low <= mean <= high else "below" if mean < low else "above"
 
-    cards = st.grid(4, min_column_width=170)
+    with st.container(key="cards-smoothing"):
+        cards = st.grid(4, min_column_width=170)
     cards.metric(
         "Mean factor",
         f"{mean:.3f}",
@@ -97,8 +100,8 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
         help="Images whose label keeps practically everything.",
     )
 
-    left, right = st.columns(2, gap="large")
-    with left:
+    halves = st.grid(2, min_column_width=420, gap="large")
+    with halves.cell():
         st.subheader("Every image")
         st.plotly_chart(
             charts.factor_curve(factors, lambda_min, mean),
@@ -113,7 +116,7 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
             config={"displayModeBar": False},
             alt="Histogram of smoothing factors",
         )
-    with right:
+    with halves.cell():
         st.subheader("Who is smoothed")
         st.plotly_chart(
             charts.budget(fifths), key="budget", config={"staticPlot": True}, alt="Share of smoothing by fifth"

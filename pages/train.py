@@ -1,118 +1,11 @@
 """Start a run from a preset, an earlier run or a form, and watch it."""
 
-from typing import Any
-
 import streamlit as st
 
-from dpls.config import RunConfig, make_config, preset_names, preset_title, read_settings
 from dpls.errors import UserError
-from dpls.estimate import Estimate, estimate, in_words
-from dpls.jobs import Local
-from dpls.runs import Run, data_root, list_runs, runs_root
-from dpls.submission import submit
-from dpls.ui import live, manage, store
-from dpls.ui.form import Form
-from dpls.ui.frame import escape, page, read_only
-
-TABS = {
-    "Data": ("data", "augmentation"),
-    "Network": ("net",),
-    "Training": ("eps", "seed", "objective", "optimiser", "schedule"),
-    "Phases and smoothing": ("phases", "difficulty", "observing"),
-    "Evaluation": ("selection", "evaluations"),
-    "Machine": ("precision", "device"),
-}
-"""Every setting of a run, once."""
-
-
-def base_settings(base: str, lambda_min: str | None) -> RunConfig:
-    """The settings a form starts from: a preset's or an earlier run's, the last phase smoothed as asked."""
-    if base in preset_names():
-        config = make_config(read_settings(base))
-    else:
-        run = next((run for run in store.all_runs() if run.id == base), None)
-        if run is None:
-            raise UserError(f"there is no run {base[:40]!r} here to start from; choose a preset or another run")
-        config = make_config(run.config()["config"])
-    if lambda_min is None:
-        return config
-    settings = config.model_dump(mode="json")
-    phases = settings["phases"]
-    if len(phases) == 1:  # DPLS needs a phase to count in
-        phases.insert(0, phases[0] | {"until": max(1, round(0.8 * phases[0]["until"]))})
-    phases[-1]["factors"] = {"kind": "dpls", "lambda_min": lambda_min}
-    return make_config(settings)
-
-
-def ask() -> tuple[RunConfig | None, str]:
-    """The form; the checked configuration, or None where something is wrong, which is then said; and the label."""
-    runs = {run.id: run for run in store.all_runs() if store.readable(run)}
-    names = sorted(preset_names(), key=lambda name: not name.startswith("demo"))
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
-    base = left.selectbox(
-        "Start from",
-        [*names, *runs],
-        format_func=lambda name: f"settings of {store.name_of(runs[name])}" if name in runs else f"preset {name}",
-        key="from",
-        bind="query-params",
-        help="A preset, or an earlier run's settings. What two runs have in common at the start is trained once.",
-    )
-    if base in names:
-        st.caption(escape(preset_title(base)))
-    lambda_min = st.query_params.get("lambda")
-    label = right.text_input("Label", key="label", placeholder="a name of your own", max_chars=80)
-    values = base_settings(base, lambda_min).model_dump(mode="json")
-    if lambda_min:
-        st.caption(f"The last phase smooths by DPLS with lambda_min = {escape(lambda_min)}.")
-    form = Form(f"{base}/{lambda_min}/")
-    settings: dict[str, Any] = {}
-    with st.expander("All settings", key="settings"):
-        for tab, group in zip(st.tabs(list(TABS)), TABS.values(), strict=True):
-            with tab:
-                settings |= form.fields(RunConfig, group, values)
-    try:
-        return make_config(settings), label
-    except UserError as error:
-        st.error(escape(str(error)) + ".", icon=":material/error:")
-        return None, label
-
-
-def start(config: RunConfig, label: str) -> None:
-    """For the button: a new run that is worked on; what is refused is said, and the form stays as it is."""
-    try:
-        run = submit(config, runs_root(), label)
-        Local().submit(run)
-        st.session_state["watched"] = run.id
-    except (UserError, OSError) as error:
-        st.session_state["refusal"] = str(error)
-
-
-@st.cache_data(ttl=30, max_entries=50, show_spinner=False)
-def cost_of(settings: str) -> Estimate | None:
-    """The estimate for a configuration as JSON; looking for its images may mean looking through a folder."""
-    config = RunConfig.model_validate_json(settings)
-    return estimate(config, store.all_runs(), data_root(runs_root()))
-
-
-def offer(config: RunConfig | None, label: str) -> None:
-    """What it will cost, and the button; a source that is not there is said before anybody presses it."""
-    cost = None
-    if config:
-        try:
-            cost = cost_of(config.model_dump_json())
-        except UserError as error:
-            st.error(escape(str(error)) + ".", icon=":material/error:")
-            config = None
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=config is None) and config:
-            with st.spinner("Reading the images and checking the settings …"):
-                start(config, label)
-            st.rerun()
-        if cost:
-            st.caption(f"About {in_words(cost.seconds)}, {escape(cost.basis)}.")
-        elif config:
-            st.caption("How long it takes is known once it runs: its images have not been read yet.")
-    manage.show_refusal()
+from dpls.runs import Run, list_runs, runs_root
+from dpls.ui import address, live, store
+from dpls.ui.frame import page, read_only
 
 
 def choose() -> Run | None:
@@ -120,15 +13,13 @@ def choose() -> Run | None:
     own = {run.id: run for run in list_runs(runs_root())[::-1] if store.readable(run)}
     if not own:
         return None
-    if st.session_state.get("watched") not in own:
-        st.session_state["watched"] = next(iter(own))
+    address.bind("watched", next(iter(own)), lambda ident: ident in own)
     states = {"queued": "waiting", "running": "running"}
     chosen = st.selectbox(
         "Watch",
         list(own),
         format_func=lambda ident: f"{store.name_of(own[ident])}, {states.get(own[ident].state(), own[ident].state())}",
         key="watched",
-        bind="query-params",
     )
     return own[chosen]
 
@@ -136,6 +27,8 @@ def choose() -> Run | None:
 with page("Train", "Start a run and watch it. It goes on when you close the page or the app."):
     if read_only():
         raise UserError("this app only shows runs (DPLS_READONLY is set); start one without it to train")
-    offer(*ask())
+    with st.spinner("Loading PyTorch, once …"):  # below the page's head, for it takes seconds
+        from dpls.ui import start
+    start.offer(*start.ask())
     if watched := choose():
         live.watch(watched)

@@ -22,6 +22,8 @@ from dpls.randomness import generator
 # equals another only if both had as many.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+for name in ("DPLS_RUNS", "DPLS_DATA", "DPLS_READONLY"):
+    os.environ.pop(name, None)
 os.environ["DPLS_SLOTS"] = tempfile.mkdtemp(prefix="dpls-slots-")  # not those of a run somebody trains meanwhile
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

@@ -163,7 +163,7 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(tmp_path: Path) -> None:
     done = finish(tmp_path / "runs")
     with pytest.raises(UserError, match="is done; only a queued or running one can be stopped"):
         launcher.cancel(done)
-    with done.lock(), pytest.raises(UserError, match="worked on already"):
+    with done.lock(), pytest.raises(UserError, match="being worked on by another process"):
         launcher.submit(done)
     with pytest.raises(UserError, match="recorded run and cannot be worked on"):
         launcher.submit(list_runs(RECORDED)[0])

@@ -99,6 +99,11 @@ class _Benchmark(Component):
         except PackageNotFoundError as error:
             raise _no_torchvision(error) from error
 
+    def downloaded(self) -> float:
+        """Share of a download under way that lies on disk, in [0, 1]; 0 where none is."""
+        parts = [f for folder in self._root.glob(".download-*") for f in folder.rglob("*") if f.is_file()]
+        return min(1.0, sum(f.stat().st_size for f in parts) / (self.megabytes * 1e6))
+
     @property
     def _root(self) -> Path:
         return Path(self.path).expanduser()

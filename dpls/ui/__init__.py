@@ -2,9 +2,13 @@
 
 frame       what every page is drawn in: menu, errors as sentences, the timer
 store       cached readers of run directories and images
-selection   which run, measure, T and examples: the sidebar, kept in the URL, shared by the result pages
+address     what a link carries: values of widgets, from page to page
+selection   which run, measure, T and examples: shared by the result pages
 gallery     images as one sprite of buttons
 inspector   everything known about one image
 form        widgets generated from the fields of a component
+start       the form that starts a run (loads torch)
 live        a run at work: progress, curves, warnings
+manage      the list of runs, what can be done with one, two side by side
+verdict     whether a run's difficulty may be believed
 """

@@ -15,9 +15,18 @@ from streamlit.navigation.page import Page
 from dpls.errors import UserError
 from dpls.jobs import Local, take_up
 from dpls.runs import runs_root
+from dpls.ui import address
 
 log = logging.getLogger("dpls.app")
 FRAMED = "framed"
+ROOM = """<style>
+[class*="st-key-row-"] { min-height: 4.3rem }
+[class*="st-key-line-"] { min-height: 2.6rem }
+[class*="st-key-cards-"] { min-height: 7.4rem }
+</style>"""
+"""Containers keep their room while their widgets are loaded, so that nothing below jumps: of labelled widgets (keys
+that begin with row-), of unlabelled ones (line-), of metrics (cards-)."""
+SETTLING = 0.15  # seconds: the empty page takes its full width before anything stands on it that would jump
 WARM_UP = 4.0  # seconds: the first page is drawn before torch takes the processor
 ICON = str(Path(__file__).with_name("icon.png"))
 SECONDS = "script_seconds"
@@ -31,10 +40,17 @@ def read_only() -> bool:
 
 def navigate(pages: list[Page]) -> Page:
     """The frame around all pages; the chosen page, to be run."""
-    st.set_page_config(page_title="DPLS Lab", page_icon=ICON, layout="wide")
-    st.session_state[FRAMED] = True
+    found = _declare(pages)
+    if FRAMED not in st.session_state:
+        st.session_state[FRAMED] = True
+        time.sleep(SETTLING)
     if not read_only():
         _begin(str(runs_root().resolve()))
+    return found
+
+
+def _declare(pages: list[Page]) -> Page:
+    st.set_page_config(page_title="DPLS Lab", page_icon=ICON, layout="wide")
     return st.navigation(pages, position="top")
 
 
@@ -53,9 +69,11 @@ def page(title: str, explanation: str) -> Iterator[None]:
     if FRAMED not in st.session_state:
         # A fresh server runs a deep link's page file alone, because its folder is called pages. Declaring the pages
         # once tells it better, for good.
-        st.navigation(import_module("app").pages(), position="top")
+        _declare(import_module("app").pages())
         st.rerun()
     began = time.perf_counter()
+    address.adopt(title)
+    st.html(ROOM)
     st.title(title)
     st.caption(explanation)
     try:
@@ -68,6 +86,7 @@ def page(title: str, explanation: str) -> Iterator[None]:
         log.exception("page %s", title)
         show_error(f"this page met {type(error).__name__}: {error}; the terminal of the app has the details")
     finally:
+        address.publish()
         st.session_state[SECONDS] = time.perf_counter() - began
 
 

@@ -122,7 +122,7 @@ def extremes(s: Selection, count: int) -> tuple[NDArray[np.int64], NDArray[np.in
     """Ids of training examples: the hardest, the hardest without a planted cause, the easiest, a class in turn."""
     known = s.order[~np.isnan(s.difficulty[s.order])]
     if s.part != TRAIN or not len(known):
-        raise UserError("no training image fits these filters; widen them in the sidebar")
+        raise UserError("no training image fits these filters; widen or clear them")
     natural = known[s.facts.cause[known] == 0]
     easiest = known[::-1]
     # How many of its class come before each, so that the classes take turns; among equals, the easiest class first.

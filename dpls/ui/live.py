@@ -44,12 +44,12 @@ def _panel(run: Run, drawn: str) -> None:
     if rows:
         border = counted_by(config) if len(config["phases"]) > 1 else None
         decays, last = config["schedule"]["decays"], int(status["epochs"])
-        left, right = st.columns([3, 2], gap="large")
-        with left:
+        halves = st.grid(2, min_column_width=420, gap="large")
+        with halves.cell():
             st.plotly_chart(
                 charts.accuracies(rows, border, decays, last), key="accuracies", alt="Accuracy by epoch", config=_BARE
             )
-        with right:
+        with halves.cell():
             st.plotly_chart(charts.losses(rows, border, decays, last), key="losses", alt="Loss by epoch", config=_BARE)
     with st.expander("Log", key="log"):
         st.code(Local().tail(run, 40) or "nothing yet", language=None)

@@ -155,8 +155,8 @@ def compare(first: Run, second: Run) -> None:
         raise UserError("one of these runs is damaged; choose another to compare")
     names = [store.name_of(run) for run in runs]
     st.markdown(f"#### {escape(names[0])} against {escape(names[1])}")
-    left, right = st.columns(2, gap="large")
-    with left:
+    halves = st.grid(2, min_column_width=420, gap="large")
+    with halves.cell():
         st.markdown("**Results**, the second against the first")
         shared = [name for name in first.evaluation_names() if name in second.evaluation_names()]
         for name in shared:
@@ -172,7 +172,7 @@ def compare(first: Run, second: Run) -> None:
         if agreement is not None:
             st.markdown(f"- 0-1 difficulty of the training images: rank correlation {agreement:.2f}")
         st.caption("Intervals are of the test images of these two runs; other seeds may differ by more.")
-    with right:
+    with halves.cell():
         st.markdown("**Settings that differ**")
         different = report.settings_that_differ(first.config()["config"], second.config()["config"])
         if different:

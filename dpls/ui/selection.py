@@ -1,7 +1,6 @@
-"""Which run, which measure, which T and which examples: one selection for all result pages, kept in the URL.
+"""Which run, which measure, which T and which examples: one selection for all result pages, kept in the address.
 
-Every widget here is bound to a query parameter of its own name, so any view can be sent as a link and survives a
-change of page.
+So any view can be sent as a link, and goes along from page to page.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from dpls.data import PARTS, TRAIN
 from dpls.difficulty import MEASURES, MeasureName, NormaliserName
 from dpls.errors import UserError
 from dpls.runs import Run
-from dpls.ui import store
+from dpls.ui import address, store
 from dpls.ui.frame import escape
 
 MEASURE_NAMES: dict[MeasureName, str] = {
@@ -30,13 +29,13 @@ MEASURE_NAMES: dict[MeasureName, str] = {
 }
 CLEAN, ATTACKED = "clean", "attacked"
 UNPLANTED = "none planted"
-OF_A_RUN = ("T", "class", "cause", "range", "id", "page", "lambda_min")
-"""Query parameters that mean something only for one run."""
+EVERYTHING = (0.0, 1.0)
+FILTERS = ("class", "cause", "range")
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """What the sidebar says. Arrays are (N,) by id."""
+    """What is chosen. Arrays are (N,) by id."""
 
     run: Run
     config: dict[str, Any]
@@ -67,55 +66,50 @@ class Selection:
 
 
 def choose_run() -> Run:
-    """The run picker of the sidebar. A link to a run that is gone shows another one, and says so."""
+    """The run picker. A link to a run that is gone shows another one, and says so."""
     runs = {run.id: run for run in store.all_runs() if store.readable(run)}
-    asked = st.session_state.get("run") or st.query_params.get("run")
-    if asked not in runs:
-        if asked is not None:
-            st.warning(
-                f"There is no run {escape(str(asked)[:40])} here (any more), or it cannot be read; another is shown.",
-                icon=":material/search_off:",
-            )
-        finished = [ident for ident, run in runs.items() if run.status()["state"] == "done" and store.committed(run)]
-        asked = (finished or list(runs))[0]
-    # Set rather than left to the widget's default: a default is dropped from the address, and a link must say which
-    # run it means.
-    st.session_state["run"] = asked
-    with st.sidebar:
-        chosen = st.selectbox(
-            "Run",
-            list(runs),
-            index=None,
-            format_func=lambda ident: store.name_of(runs[ident]) if ident in runs else str(ident),
-            key="run",
-            bind="query-params",
-            on_change=_forget_the_old_run,
+    asked = st.session_state.get("run")
+    if asked is not None and asked not in runs:
+        st.warning(
+            f"There is no run {escape(str(asked)[:40])} here (any more), or it cannot be read; another is shown.",
+            icon=":material/search_off:",
         )
-    return runs[chosen or asked]
-
-
-def _forget_the_old_run() -> None:
-    for name in OF_A_RUN:
-        st.session_state.pop(name, None)
+    finished = [ident for ident, run in runs.items() if run.status()["state"] == "done" and store.committed(run)]
+    address.bind("run", None, lambda ident: ident in runs)  # no default: a link always says which run it means
+    if st.session_state["run"] is None:
+        st.session_state["run"] = (finished or list(runs))[0]
+    chosen = st.selectbox(
+        "Run",
+        list(runs),
+        format_func=lambda ident: store.name_of(runs[ident]),
+        key="run",
+        width=250,
+        on_change=address.forget,
+        args=address.OF_A_RUN,
+    )
+    return runs[chosen]
 
 
 def select() -> Selection:
-    """Draws the sidebar; raises UserError with the next step where the run has nothing to show yet."""
-    run = choose_run()
-    config = run.config()["config"]
-    epochs = store.committed(run)
-    if not epochs:
-        raise UserError(
-            f"run {store.name_of(run)} has not finished an epoch yet (it is {run.state()}); watch it on the page Train,"
-            " or choose another run"
-        )
-    facts = store.facts(run)
-    with st.sidebar:
+    """Draws the choices in a row; raises UserError with the next step where the run has nothing to show yet."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="row-selection"):
+        run = choose_run()
+        config = run.config()["config"]
+        epochs = store.committed(run)
+        if not epochs:
+            raise UserError(
+                f"run {store.name_of(run)} has not finished an epoch yet (it is {run.state()}); watch it on the page"
+                " Train, or choose another run"
+            )
+        facts = store.facts(run)
         measure, adversarial = _measure(config)
         counted = _counted(config, epochs)
-        part = _part()
-        classes, causes = _filters(facts, part)
-        low, high = _range()
+        with st.popover("Filter", icon=":material/filter_alt:"):
+            part = _part()
+            classes, causes = _filters(facts, part)
+            low, high = _range()
+        if classes or causes or (low, high) != EVERYTHING:
+            st.button("Clear filters", on_click=address.forget, args=FILTERS, icon=":material/filter_alt_off:")
     return selection_of(
         run, measure, adversarial, counted, part=part, classes=classes, causes=causes, low=low, high=high
     )
@@ -141,7 +135,7 @@ def selection_of(
     difficulty = store.difficulty(values, measure, normaliser, facts.ids(TRAIN))
     filtered = _filtered(facts, part, classes, causes)
     chosen = filtered
-    if (low, high) != (0.0, 1.0):
+    if (low, high) != EVERYTHING:
         chosen = filtered[(difficulty[filtered] >= low - 1e-9) & (difficulty[filtered] <= high + 1e-9)]
     tie_break = store.scores(run, counted, "cross_entropy", adversarial)[chosen]
     return Selection(
@@ -163,24 +157,24 @@ def selection_of(
 
 
 def _measure(config: dict[str, Any]) -> tuple[MeasureName, bool]:
+    address.bind("measure", "zero_one", lambda name: name in MEASURES)
     measure: MeasureName = st.selectbox(
         "Measure",
         list(MEASURES),
         format_func=lambda name: MEASURE_NAMES[name],
         key="measure",
-        bind="query-params",
+        width=180,
         help="How difficulty is counted. The article's is 0-1: how often an image was wrong in the first T epochs.",
     )
     attacks = config["phases"][0]["objective"] or config["objective"]
     if attacks["kind"] == "standard":
         return measure, False
+    address.bind("seen", CLEAN, lambda signal: signal in (CLEAN, ATTACKED))
     signal = st.segmented_control(
         "Seen on",
         [CLEAN, ATTACKED],
-        default=CLEAN,
         required=True,
         key="seen",
-        bind="query-params",
         help="Clean images after each epoch, or the attacked ones of training (training images only).",
     )
     return measure, signal == ATTACKED
@@ -193,37 +187,36 @@ def counted_by(config: dict[str, Any]) -> int:
 
 
 def _counted(config: dict[str, Any], epochs: int) -> int:
-    default = min(counted_by(config), epochs)
     if epochs == 1:
         return 1
-    return int(
-        st.slider(
-            "T, epochs counted",
-            1,
-            epochs,
-            default,
-            key="T",
-            bind="query-params",
-            help=f"Difficulty is counted over the first T epochs. This run itself uses T = {counted_by(config)}.",
-        )
+    address.bind("T", min(counted_by(config), epochs), lambda counted: 1 <= counted <= epochs)
+    counted = st.slider(
+        "T, epochs counted",
+        1,
+        epochs,
+        key="T",
+        width=210,
+        help=f"Difficulty is counted over the first T epochs. This run itself uses T = {counted_by(config)}.",
     )
+    return int(counted)
 
 
 def _part() -> int:
-    name = st.segmented_control("Images", PARTS, default=PARTS[TRAIN], required=True, key="images", bind="query-params")
-    return PARTS.index(name or PARTS[TRAIN])
+    address.bind("images", PARTS[TRAIN], lambda name: name in PARTS)
+    return PARTS.index(st.segmented_control("Images", PARTS, required=True, key="images") or PARTS[TRAIN])
 
 
 def _filters(facts: store.Facts, part: int) -> tuple[list[str], list[str]]:
-    classes = st.multiselect("Class", facts.classes, key="class", bind="query-params", placeholder="all")
+    address.bind("class", [], lambda names: set(names) <= set(facts.classes))
+    classes = st.multiselect("Class", facts.classes, key="class", placeholder="all")
     causes: list[str] = []
-    planted = facts.causes[1:]
-    if planted and part == TRAIN:
+    planted = [*facts.causes[1:], UNPLANTED]
+    if len(planted) > 1 and part == TRAIN:
+        address.bind("cause", [], lambda names: set(names) <= set(planted))
         causes = st.multiselect(
             "Planted cause",
-            [*planted, UNPLANTED],
+            planted,
             key="cause",
-            bind="query-params",
             placeholder="all",
             help="Some training images were made hard on purpose, so that one can check what difficulty finds.",
         )
@@ -231,19 +224,16 @@ def _filters(facts: store.Facts, part: int) -> tuple[list[str], list[str]]:
 
 
 def _range() -> tuple[float, float]:
-    low, high = st.slider(
+    address.bind("range", EVERYTHING, lambda r: 0 <= r[0] <= r[1] <= 1)
+    chosen: tuple[float, float] = st.slider(  # type: ignore[assignment]  # a pair, since the session holds one
         "Difficulty from, to",
         0.0,
         1.0,
-        (0.0, 1.0),
-        0.01,
+        step=0.01,
         key="range",
-        bind="query-params",
         help="0 is the easiest training image, 1 the hardest. Drag across the histogram to set it.",
     )
-    if (low, high) != (0.0, 1.0):
-        st.button("All difficulties", on_click=set_range, args=(0.0, 1.0), icon=":material/filter_alt_off:")
-    return low, high
+    return chosen
 
 
 def set_range(low: float, high: float) -> None:

@@ -1,0 +1,356 @@
+"""The app as a person meets it, in headless Chromium: real server, real clicks, real runs (tiny ones)."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from dpls.runs import RECORDED, list_runs
+from dpls.submission import submit
+from tests.made_runs import make_run
+from tests.test_jobs import LONG
+from tests.test_run import config
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parent.parent
+PAGES = {"": "DPLS Lab", "train": "Train", "difficulty": "Difficulty", "images": "Images", "smoothing": "Smoothing"}
+SLOW = 30_000  # milliseconds: machines that test are busy
+expect.set_options(timeout=SLOW)
+PROBING = re.compile(r"/_stcore/(health|host-config)$")
+"""Streamlit's page looks for its server below a deep link first; the browser logs these two misses."""
+
+
+def chromium() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
+class Server:
+    """The app on a port of its own, with folders of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = found.getsockname()[1]
+        self.environment = {
+            **os.environ,
+            "DPLS_RUNS": str(folder / "runs"),
+            "DPLS_DATA": str(folder / "data"),
+            "DPLS_SLOTS": str(folder / "slots"),
+        }
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1):
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError("the app never became healthy")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:  # it waits for a page that is still open
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    if path is None:
+        pytest.skip("no Chromium was found; install one to run the browser tests")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Server]:
+    found = Server(tmp_path_factory.mktemp("app"))
+    make_run(found.runs, number=7, label="made", train=300)
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(SLOW)
+    opened = context.new_page()
+    opened.troubles = []  # type: ignore[attr-defined]
+    opened.on("pageerror", lambda e: opened.troubles.append(str(e)))  # type: ignore[attr-defined]
+    opened.on(
+        "console",
+        lambda m: (
+            opened.troubles.append(f"{m.text} {m.location['url']}")  # type: ignore[attr-defined]
+            if m.type == "error" and not PROBING.search(m.location["url"])
+            else None
+        ),
+    )
+    yield opened
+    assert not opened.troubles  # type: ignore[attr-defined]
+    context.close()
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.1)
+
+
+def drawn(page: Page) -> None:
+    """Until the script has ended and the pictures are decoded."""
+    expect(page.locator("h1")).to_be_visible()
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens_by_deep_link_on_a_fresh_server(
+    path: str, browser: Browser, page: Page, tmp_path: Path
+) -> None:
+    """The trap of a folder named pages: the first deep link would be drawn without its frame."""
+    server = Server(tmp_path)
+    try:
+        page.goto(f"{server.url}/{path}")
+        expect(page.locator("h1")).to_have_text(PAGES[path])
+        for name in ("Overview", "Train", "Difficulty", "Images", "Smoothing"):
+            expect(page.get_by_role("link", name=name, exact=True).first).to_be_visible()
+        assert page.get_by_test_id("stAlert").count() == 0
+        assert page.title() == "DPLS Lab" or PAGES[path] in page.title()
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_stand_still_while_they_load(path: str, server: Server, page: Page) -> None:
+    """Layout-shift score under 0.1, as the browser measures it."""
+    page.add_init_script(
+        "window.shift = 0; new PerformanceObserver(list => list.getEntries().forEach(e => {"
+        " if (!e.hadRecentInput) window.shift += e.value })).observe({ type: 'layout-shift', buffered: true })"
+    )
+    page.goto(f"{server.url}/{path}?run={list_runs(RECORDED)[0].id}")
+    drawn(page)
+    page.wait_for_timeout(2500)
+    assert page.evaluate("window.shift") < 0.1
+
+
+def test_start_reload_and_see_it_finish(server: Server, page: Page) -> None:
+    """Trap: work dies on refresh."""
+    base = submit(config(*LONG, "data.source.train=200", "optimiser.batch_size=10"), server.runs, "base")
+    base.write_status(state="cancelled")
+    page.goto(f"{server.url}/train?from={base.id}&lambda=0.7")
+    drawn(page)
+    expect(page.get_by_text("lambda_min = 0.7")).to_be_visible()
+    page.get_by_label("Label", exact=True).fill("from the form")
+    page.get_by_label("Label", exact=True).press("Tab")
+    page.get_by_test_id("stBaseButton-primary").click()
+    run = None
+
+    def started() -> bool:
+        nonlocal run
+        run = next((r for r in list_runs(server.runs) if r.label() == "from the form"), None)
+        return run is not None and len(run.metrics()) >= 2
+
+    wait_for(started)
+    assert run is not None
+    page.reload()
+    drawn(page)
+    expect(page.get_by_text("of 25", exact=False).first).to_be_visible()
+    assert run.state() == "running"
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("It was stopped")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    wait_for(lambda: run.state() == "done")
+    expect(page.get_by_text("Test accuracy", exact=False).first).to_be_visible()
+    assert run.config()["config"]["phases"][1]["factors"]["lambda_min"] == 0.7
+
+
+def test_a_killed_app_loses_nothing(page: Page, tmp_path: Path, browser: Browser) -> None:
+    server = Server(tmp_path)
+    base = submit(config("phases.0.until=30", "phases.1.until=36", "schedule.decays=[]"), server.runs, "goes on")
+    base.write_status(state="cancelled")
+    page.goto(f"{server.url}/train?watched={base.id}")
+    drawn(page)
+    page.get_by_role("button", name="Resume").click()
+    wait_for(lambda: len(base.metrics()) >= 1)
+    server.stop(signal.SIGKILL)
+    seen = len(base.metrics())
+    wait_for(lambda: len(base.metrics()) > seen)
+    server.start()
+    try:
+        page.goto(f"{server.url}/train?watched={base.id}")
+        drawn(page)
+        wait_for(lambda: base.state() == "done")
+        expect(page.get_by_text("Test accuracy", exact=False).first).to_be_visible()
+    finally:
+        server.stop()
+
+
+def test_brushing_the_histogram_filters_every_page(server: Server, page: Page) -> None:
+    run = next(r for r in list_runs(server.runs) if r.label() == "made")
+    page.goto(f"{server.url}/difficulty?run={run.id}")
+    drawn(page)
+    plot = page.locator(".st-key-histogram .nsewdrag").first
+    plot.scroll_into_view_if_needed()
+    expect(plot).to_be_visible()
+    box = plot.bounding_box()
+    assert box
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 0.5 * box["width"], middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], middle, steps=8)
+    page.mouse.move(box["x"] + 0.98 * box["width"], middle, steps=8)
+    page.mouse.up()
+    page.wait_for_url(re.compile("range="))
+    low, high = (float(x) for x in re.findall(r"range=([\d.]+)", page.url))
+    assert low == pytest.approx(0.5, abs=0.05)
+    assert high > 0.9
+    difficulty = run.examples().query("split == 'train'")["difficulty"]
+    count = int(((difficulty >= low) & (difficulty <= high)).sum())
+    assert 0 < count < 300
+    expect(page.get_by_text(f"Hardest of the {count:,} selected")).to_be_visible()
+    page.get_by_role("link", name="Images", exact=True).first.click()
+    expect(page.get_by_text(f"{count:,} images, hardest first", exact=False)).to_be_visible()
+    page.get_by_role("button", name="Clear filters").click()
+    expect(page.get_by_text("300 images, hardest first", exact=False)).to_be_visible()
+
+
+def test_an_image_is_opened_and_the_next_one(server: Server, page: Page) -> None:
+    run = next(r for r in list_runs(server.runs) if r.label() == "made")
+    table = (
+        run.examples()
+        .query("split == 'train'")
+        .sort_values(["difficulty", "cross_entropy", "id"], ascending=[False, False, True])
+    )
+    hardest = table["id"].tolist()
+    page.goto(f"{server.url}/images?run={run.id}")
+    drawn(page)
+    tiles = page.locator("[data-ready] button")
+    expect(tiles).to_have_count(60)
+    shown = [int(tile.get_attribute("data-id") or -1) for tile in tiles.all()]
+    assert shown == hardest[:60]
+    tiles.nth(3).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text(f"image {hardest[3]}", exact=False).first).to_be_visible()
+    page.wait_for_url(re.compile(f"id={hardest[3]}"))
+    dialog.get_by_role("button", name="After").click()
+    expect(dialog.get_by_text(f"image {hardest[4]}", exact=False).first).to_be_visible()
+    page.wait_for_url(re.compile(f"id={hardest[4]}"))
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
+def test_a_tile_shows_the_pixels_of_its_own_example(server: Server, page: Page) -> None:
+    """Trap: a wrong picture after filtering. A made image spells its id in its first pixels."""
+    run = next(r for r in list_runs(server.runs) if r.label() == "made")
+    page.goto(f"{server.url}/images?run={run.id}&class=pear&first=easiest")
+    drawn(page)
+    tiles = page.locator("[data-ready] button")
+    expect(tiles.first).to_be_visible()
+    found = page.evaluate(
+        """async () => {
+          const root = [...document.querySelectorAll('*')].map(e => e.shadowRoot).filter(Boolean)
+            .map(r => r.querySelector('[data-ready]')).find(Boolean) || document.querySelector('[data-ready]')
+          const url = root.style.getPropertyValue('--sprite').slice(4, -1).replaceAll('"', '')
+          const image = new Image(); image.src = url; await image.decode()
+          const canvas = new OffscreenCanvas(image.width, image.height), paper = canvas.getContext('2d')
+          paper.drawImage(image, 0, 0)
+          const tile = parseFloat(root.style.getPropertyValue('--tile'))
+          return [...root.querySelectorAll('button')].map(button => {
+            const [x, y] = button.querySelector('.pixels').style.backgroundPosition.split(' ').map(parseFloat)
+            const p = paper.getImageData(-x / tile * 8, -y / tile * 8, 1, 1).data
+            return [Number(button.dataset.id), p[0] + 256 * p[1]]
+          })
+        }"""
+    )
+    assert len(found) > 20
+    assert all(shown == spelled for shown, spelled in found)
+
+
+def test_moving_the_slider_changes_the_factors(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/smoothing?run={list_runs(RECORDED)[0].id}")
+    drawn(page)
+    metric = page.get_by_test_id("stMetricValue").first
+    before = metric.inner_text()
+    thumb = page.locator(".st-key-lambda_min input[type=range]")
+    thumb.focus()
+    for _ in range(5):
+        thumb.press("ArrowRight")
+    expect(metric).not_to_have_text(before)
+    page.wait_for_timeout(1500)
+    (chosen,) = re.findall(r"lambda_min=([\d.]+)", page.url)
+    assert 0.5 < float(chosen) <= 0.525
+    page.reload()
+    drawn(page)
+    expect(page.locator(".st-key-lambda_min input[type=range]")).to_have_value(chosen)
+
+
+def test_the_selection_goes_along_and_lives_in_the_address(server: Server, page: Page) -> None:
+    run = next(r for r in list_runs(server.runs) if r.label() == "made")
+    page.goto(f"{server.url}/difficulty?run={run.id}&measure=aum&T=5&class=pear")
+    drawn(page)
+    page.get_by_role("link", name="Images", exact=True).first.click()
+    expect(page.locator("h1")).to_have_text("Images")
+    page.wait_for_url(re.compile("measure=aum"))
+    for part in (f"run={run.id}", "T=5", "class=pear"):
+        assert part in page.url, page.url
+    expect(page.locator("[data-ready] button").first).to_be_visible()
+    assert all("pear" in (t.get_attribute("title") or "") for t in page.locator("[data-ready] button").all())
+
+
+def test_a_link_to_a_deleted_run_says_so(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/images?run=2020-01-01_000000_dead")
+    drawn(page)
+    expect(page.get_by_text("There is no run 2020", exact=False)).to_be_visible()
+    expect(page.locator("[data-ready] button").first).to_be_visible()
+
+
+def test_label_and_delete(server: Server, page: Page) -> None:
+    run = make_run(server.runs, number=9, label="to delete")
+    page.goto(f"{server.url}/?run={list_runs(RECORDED)[0].id}")
+    drawn(page)
+    grid = page.locator(".st-key-runs canvas").first
+    grid.scroll_into_view_if_needed()
+    box = grid.bounding_box()
+    assert box
+    names = sorted((r.id for r in list_runs(server.runs)), reverse=True)
+    row = names.index(run.id)
+    page.mouse.click(box["x"] + 16, box["y"] + 36 + 35 * row + 17)
+    expect(page.get_by_label("Label", exact=True)).to_have_value("to delete")
+    page.get_by_label("Label", exact=True).fill("renamed")
+    page.get_by_label("Label", exact=True).press("Enter")
+    wait_for(lambda: run.label() == "renamed")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    wait_for(lambda: not run.path.exists())
