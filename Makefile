@@ -1,9 +1,9 @@
-# make demo | test | doctor: each sets up what is missing first.
+# make app | demo | test | doctor: each sets up what is missing first.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: setup demo test doctor lock clean
+.PHONY: setup app demo test doctor recorded lock clean
 
 setup: $(VENV)/.ready
 
@@ -15,6 +15,9 @@ $(VENV)/.ready: requirements.lock
 		$(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock; \
 	fi
 	@touch $@
+
+app: setup
+	$(PY) -m streamlit run app.py
 
 demo: setup
 	$(PY) -m dpls train demo --label demo
@@ -28,6 +31,13 @@ test: setup
 
 doctor: setup
 	$(PY) -m dpls doctor
+
+# Trains both demo runs and makes them the recorded ones, which the app opens on.
+recorded: setup
+	rm -rf build/recorded
+	DPLS_RUNS=build/recorded/runs $(PY) -m dpls train demo --label "Demo, adversarial"
+	DPLS_RUNS=build/recorded/runs $(PY) -m dpls train demo-standard --label "Demo, standard"
+	DPLS_RUNS=build/recorded/runs $(PY) -m dpls.recorded $$(ls build/recorded/runs)
 
 # Resolves requirements.txt and requirements-dev.txt for Python 3.11 to 3.13 again; needs uv.
 lock:
