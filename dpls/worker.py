@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 from types import FrameType
 from typing import Any
 
@@ -219,8 +220,10 @@ def _write_manifest(run: Run, config: Any, dataset: Any, device: Any, dtype: Any
                 "images_per_second": round(sum(rates) / len(rates), 1) if rates else None,
             }
         )
+    # The median epoch of each phase: one that somebody disturbed shall not make later estimates slow.
+    parts = [rows[start : phase.until] for start, phase in config.phases_after(0)]
+    seconds = sum(len(part) * median(row["seconds"] for row in part) for part in parts if part)
     sizes = Sizes.of(dataset)
-    seconds = sum(phase["seconds"] for phase in phases)
     write_json(
         run.manifest_file,
         {

@@ -265,7 +265,7 @@ def test_an_image_is_opened_and_the_next_one(server: Server, page: Page) -> None
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text(f"image {hardest[3]}", exact=False).first).to_be_visible()
     page.wait_for_url(re.compile(f"id={hardest[3]}"))
-    dialog.get_by_role("button", name="After").click()
+    dialog.get_by_role("button", name="Next").click()
     expect(dialog.get_by_text(f"image {hardest[4]}", exact=False).first).to_be_visible()
     page.wait_for_url(re.compile(f"id={hardest[4]}"))
     page.keyboard.press("Escape")

@@ -390,3 +390,23 @@ def test_selection_cannot_reach_test(whole: Run, tmp_path: Path) -> None:
     other = finish(tmp_path / "runs", "data.source.test=30")
     assert metrics(other) == metrics(whole)
     assert other.evaluation("clean_best")["epoch"] == whole.evaluation("clean_best")["epoch"]
+
+
+def test_probabilities_are_what_the_best_checkpoint_says(whole: Run) -> None:
+    said = whole.probabilities()
+    table = whole.examples()
+    assert said is not None
+    assert said.shape == (len(table), 10)
+    np.testing.assert_allclose(said.astype(float).sum(1), 1, atol=5e-3)
+    test = table[table["split"] == "test"]
+    right = test["predicted"] == test["class"]
+    assert right.mean() == pytest.approx(whole.evaluation("clean_best")["accuracy"])
+    assert (right == test["correct_clean"]).all()
+
+
+def test_manifest_says_how_fast_it_was(whole: Run) -> None:
+    manifest = whole.manifest()
+    assert [phase["until"] for phase in manifest["phases"]] == [4, 6]
+    assert manifest["operations_per_second"] > 0
+    assert whole.status()["slot"] == "cpu"
+    assert whole.status()["stage"] is None

@@ -61,11 +61,11 @@ def _arrows(order: NDArray[np.int64], example: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         moved = [
             st.button(
-                "Before", key="before", on_click=go, args=(-1,), disabled=place < 1, icon=":material/arrow_back:"
+                "Previous", key="previous", on_click=go, args=(-1,), disabled=place < 1, icon=":material/arrow_back:"
             ),
             st.button(
-                "After",
-                key="after",
+                "Next",
+                key="next",
                 on_click=go,
                 args=(1,),
                 disabled=not 0 <= place < len(order) - 1,

@@ -1,0 +1,95 @@
+"""Estimates: the arithmetic counted, and what a known speed makes of it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dpls.config import make_config, override, preset_names, read_settings
+from dpls.estimate import (
+    Sizes,
+    epoch_passes,
+    estimate,
+    forward_operations,
+    in_words,
+    passes_a_step,
+    sizes_of,
+    speed,
+    total_passes,
+)
+from dpls.models import SmallCNN, WideResNet
+from dpls.runs import RECORDED, Run, list_runs
+from tests.test_run import config, finish
+
+
+@pytest.mark.parametrize("net", [SmallCNN(width=8), WideResNet(depth=10, width=1)])
+def test_operations_grow_with_the_square_of_the_side(net: SmallCNN | WideResNet) -> None:
+    counts = (10, 10, 10)
+    small, large = (forward_operations(net, Sizes(counts, 3, size, 10)) for size in (16, 32))
+    assert large / small == pytest.approx(4, rel=0.02)
+
+
+def test_operations_of_a_convolution_net_in_closed_form() -> None:
+    """WRN-10-1 on 32 px: two multiply-adds a weight and pixel; shortcuts where widths change."""
+    found = forward_operations(WideResNet(depth=10, width=1), Sizes((1, 1, 1), 3, 32, 10))
+    convolutions = [(3, 16, 32, 3)]
+    for before, after, size in ((16, 16, 32), (16, 32, 16), (32, 64, 8)):
+        convolutions += [(before, after, size, 3), (after, after, size, 3)]
+        convolutions += [(before, after, size, 1)] if before != after else []
+    assert found == sum(2 * a * b * s * s * k * k for a, b, s, k in convolutions) + 2 * 64 * 10
+
+
+def test_passes_of_a_step() -> None:
+    def passes(*assignments: str) -> float:
+        c = config(*assignments).resolved()
+        return passes_a_step(c, c.phases[0])
+
+    assert passes("objective.kind=standard") == 3
+    assert passes("objective.attack.steps=10") == 2 * 10 + 3
+    assert passes("objective.kind=trades") == 2 * 10 + 7
+    assert passes("objective.attack.steps=10", "observing=presentation") == 2 * 10 + 3 + 1
+
+
+def test_what_is_done_costs_nothing() -> None:
+    c = config().resolved()
+    counts = (80, 20, 20)
+    whole, rest = total_passes(c, counts), total_passes(c, counts, done=4)
+    assert whole - rest == pytest.approx(4 * epoch_passes(c, c.phases[0], counts))
+
+
+def test_an_estimate_is_exact_for_the_run_it_comes_from(tmp_path: Path) -> None:
+    run = finish(tmp_path / "runs")
+    found = estimate(config(), [run], tmp_path / "data")
+    assert found is not None
+    seconds = sum(row["seconds"] for row in run.metrics())
+    c = config().resolved()
+    sizes = sizes_of(c, tmp_path / "data")
+    assert sizes == Sizes((80, 20, 20), 3, 32, 10)
+    assert speed(c, sizes, seconds, 6) > 0
+    training = found.seconds * (1 - total_passes(c, sizes.counts, done=6) / total_passes(c, sizes.counts))
+    assert training == pytest.approx(seconds, rel=0.5), "the median epoch stands for all"
+    assert "here" in found.basis
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_whose_images_are_known_has_an_estimate(preset: str, tmp_path: Path) -> None:
+    settings = read_settings(preset)
+    c = make_config(override(settings, ["device=cpu"]))
+    if c.data.source.kind in ("folder", "cifar10"):
+        return
+    found = estimate(c, list_runs(RECORDED), tmp_path / "data")
+    assert (found is None) == (c.data.source.kind == "digits"), "digits are not known before they are read once"
+    if found:
+        assert 10 < found.seconds < 3600
+        assert "another machine" in found.basis
+
+
+def test_nothing_to_go_by(tmp_path: Path) -> None:
+    assert estimate(config(), [], tmp_path) is None
+    assert estimate(config(), [Run(tmp_path / "gone")], tmp_path) is None
+    if torch.cuda.is_available():
+        assert estimate(config("device=cuda"), list_runs(RECORDED), tmp_path) is None
+
+
+def test_words() -> None:
+    assert [in_words(s) for s in (3, 47, 150, 9000)] == ["10 s", "50 s", "2 min", "2.5 h"]

@@ -1,0 +1,116 @@
+"""The pieces pages share: the address, the sprite, what is escaped."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from dpls.ui.frame import escape
+from dpls.ui.gallery import sprite
+
+SCRIPT = """
+import streamlit as st
+from dpls.ui import address
+address.adopt(st.session_state.get("page name", "one"))
+address.bind("T", 30, lambda t: 1 <= t <= 36)
+address.bind("measure", "zero_one", lambda m: m in ("zero_one", "aum"))
+address.bind("class", [], lambda names: set(names) <= {"cat", "dog"})
+address.bind("range", (0.0, 1.0), lambda r: 0 <= r[0] <= r[1] <= 1)
+address.bind("id", None, lambda i: i is None or 0 <= i < 100)
+st.slider("T", 1, 36, key="T")
+st.selectbox("m", ["zero_one", "aum"], key="measure")
+st.multiselect("c", ["cat", "dog"], key="class")
+st.slider("r", 0.0, 1.0, step=0.01, key="range")
+st.number_input("i", 0, 99, key="id")
+address.publish()
+"""
+
+
+def opened(**query: str | list[str]) -> AppTest:
+    app = AppTest.from_string(SCRIPT)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def test_an_address_is_taken_and_written_back() -> None:
+    app = opened(T="12", measure="aum", **{"class": ["cat", "dog"], "range": ["0.2", "0.6"], "id": "7"})
+    assert app.slider(key="T").value == 12
+    assert app.selectbox(key="measure").value == "aum"
+    assert app.multiselect(key="class").value == ["cat", "dog"]
+    assert app.slider(key="range").value == (0.2, 0.6)
+    assert app.number_input(key="id").value == 7
+    assert app.query_params == {"T": "12", "measure": "aum", "class": ["cat", "dog"], "range": ["0.2", "0.6"], "id": "7"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"T": "abc"},
+        {"T": "-1"},
+        {"T": "1e999"},
+        {"T": "9" * 400},
+        {"range": "0.5"},
+        {"range": ["nan", "2"]},
+        {"range": ["0.9", "0.1"]},
+        {"id": "-5"},
+        {"id": "100"},
+        {"class": ["<script>"]},
+        {"measure": "../../etc"},
+        {"nonsense": "x"},
+    ],
+)
+def test_a_bad_address_is_the_default(query: dict[str, str | list[str]]) -> None:
+    app = opened(**query)
+    assert app.slider(key="T").value == 30
+    assert app.slider(key="range").value == (0.0, 1.0)
+    assert app.number_input(key="id").value is None
+    assert app.query_params == {}
+
+
+def test_what_a_person_changes_is_written_and_defaults_are_not() -> None:
+    app = opened()
+    assert app.query_params == {}
+    app.slider(key="T").set_value(5).run()
+    assert app.query_params == {"T": "5"}
+    app.slider(key="T").set_value(30).run()
+    assert app.query_params == {}
+
+
+def test_values_go_along_to_another_page_and_a_link_wins() -> None:
+    app = opened(T="12")
+    app.session_state["page name"] = "two"
+    app.run()
+    assert app.slider(key="T").value == 12
+    app.query_params["T"] = "20"
+    app.run()
+    assert app.slider(key="T").value == 20
+
+
+@pytest.mark.parametrize(("channels", "count", "columns"), [(3, 7, 4), (1, 5, 5), (3, 1, 1)])
+def test_a_sprite_holds_every_image_in_its_place(channels: int, count: int, columns: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (count, channels, 6, 5), dtype=np.uint8)
+    sheet = np.asarray(Image.open(io.BytesIO(sprite(images, columns))).convert("RGB"))
+    for place, image in enumerate(images):
+        row, column = divmod(place, columns)
+        found = sheet[row * 6 : row * 6 + 6, column * 5 : column * 5 + 5]
+        np.testing.assert_array_equal(found, np.broadcast_to(image.transpose(1, 2, 0), (6, 5, 3)))
+
+
+def test_escaped_text_has_no_markup_left() -> None:
+    text = "<b>*x*</b> [y](z) `c` $m$ :red[r] a_b ~s~ | # - 1. ^up^ \\"
+    escaped = escape(text)
+    for character in "<>*[]()`$:_~|#^":
+        assert f"\\{character}" in escaped
+        assert escaped.count(character) == escaped.count(f"\\{character}")
+
+
+def test_the_icon_is_there() -> None:
+    from dpls.ui.frame import ICON
+
+    assert Path(ICON).exists()
