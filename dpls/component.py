@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
 
 
 class Component(BaseModel):
@@ -26,6 +26,11 @@ def show_fraction(value: float) -> str:
     """0.0313... -> '8/255' where it is a whole number of 255ths, else the shortest decimal."""
     levels = round(value * 255)
     return f"{levels}/255" if levels and abs(value * 255 - levels) < 1e-6 else f"{value:g}"
+
+
+def article(value: str) -> dict[str, JsonValue]:
+    """For ``json_schema_extra``: what the article on DPLS uses, shown beside a field's default."""
+    return {"article": value}
 
 
 Fractional = Annotated[float, BeforeValidator(parse_fraction)]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from dpls.attacks import PGD, AnyAttack, Attack, Eps
-from dpls.component import Component
+from dpls.component import Component, article
 from dpls.config_errors import sentence
 from dpls.data import Data
 from dpls.data.split import Augmentation
@@ -32,12 +32,18 @@ Epoch = Annotated[int, Field(ge=1, le=10_000)]
 class Optimiser(Component):
     """Stochastic gradient descent with momentum."""
 
-    lr: float = Field(0.1, gt=0, le=100, description="learning rate before any decay")
-    momentum: float = Field(0.9, ge=0, lt=1)
-    nesterov: bool = False
-    weight_decay: float = Field(5e-4, ge=0, le=1, description="applied to all parameters")
+    lr: float = Field(0.1, gt=0, le=100, description="learning rate before any decay", json_schema_extra=article("0.1"))
+    momentum: float = Field(0.9, ge=0, lt=1, description="of the gradient", json_schema_extra=article("0.9"))
+    nesterov: bool = Field(False, description="look ahead along the momentum")
+    weight_decay: float = Field(
+        5e-4, ge=0, le=1, description="applied to all parameters", json_schema_extra=article("5e-4")
+    )
     batch_size: int = Field(
-        128, ge=2, le=65_536, description="images a step at most; an epoch is cut into equal batches"
+        128,
+        ge=2,
+        le=65_536,
+        description="images a step at most; an epoch is cut into equal batches",
+        json_schema_extra=article("128"),
     )
 
     @model_validator(mode="after")
@@ -50,8 +56,12 @@ class Optimiser(Component):
 class Schedule(Component):
     """Learning rate over global epochs: linear warm-up, then steps down or a straight line to 0 at the last epoch."""
 
-    decays: tuple[Epoch, ...] = Field((), description="epochs after which the learning rate is multiplied by factor")
-    factor: float = Field(0.1, gt=0, le=1)
+    decays: tuple[Epoch, ...] = Field(
+        (),
+        description="epochs after which the learning rate is multiplied by factor",
+        json_schema_extra=article("100, 105"),
+    )
+    factor: float = Field(0.1, gt=0, le=1, description="what a decay multiplies by", json_schema_extra=article("0.1"))
     warmup: float = Field(0, ge=0, description="epochs of linear rise from 0")
     anneal: bool = Field(False, description="after the warm-up fall linearly to 0 at the last epoch")
 
@@ -66,7 +76,10 @@ class Schedule(Component):
 class Phase(Component):
     """Epochs with the same objective, factors and examples. A phase starts where the one before it ends."""
 
-    until: Epoch = Field(description="last epoch of the phase, counted from the start of training")
+    until: Epoch = Field(
+        description="last epoch of the phase, counted from the start of training",
+        json_schema_extra=article("T = 90, then 110"),
+    )
     factors: Factors = Field(Hard(), description="label smoothing; computed once, when the phase starts")
     subset: Subset | None = Field(None, description="which training examples take part; none: all")
     objective: AnyObjective | None = Field(None, description="none: the run's objective")
@@ -93,7 +106,9 @@ class RunConfig(Component):
     net: Net = SmallCNN()
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
-    eps: Eps = Field(8 / 255, description="radius of every attack that does not set its own")
+    eps: Eps = Field(
+        8 / 255, description="radius of every attack that does not set its own", json_schema_extra=article("8/255")
+    )
     objective: AnyObjective = PGDAT()
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     difficulty: Difficulty = Difficulty()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dpls.attacks import PGD, AnyAttack, CrossEntropyAscent, KullbackLeiblerAscent
-from dpls.component import Component
+from dpls.component import Component, article
 from dpls.data.split import Batch
 from dpls.models import frozen_eval
 from dpls.randomness import Noise
@@ -67,7 +67,7 @@ class TRADES(Objective):
     """
 
     kind: Literal["trades"] = "trades"
-    beta: float = Field(6.0, ge=0, le=1000, description="weight of the robust term")
+    beta: float = Field(6.0, ge=0, le=1000, description="weight of the robust term", json_schema_extra=article("6"))
     attack: AnyAttack = Field(PGD(start="gaussian"), description="inner maximisation")
 
     def __call__(self, net: nn.Module, batch: Batch, labels: Tensor, noise: Noise, dtype: torch.dtype) -> Loss:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from dpls.component import Component, Fractional
+from dpls.component import Component, Fractional, article
 from dpls.errors import UserError
 
 if TYPE_CHECKING:
@@ -73,7 +73,11 @@ class DPLS(FactorRule):
 
     needs_difficulty: ClassVar[bool] = True
     kind: Literal["dpls"] = "dpls"
-    lambda_min: Factor | None = Field(None, description="factor of the hardest example; 0.5 where neither is given")
+    lambda_min: Factor | None = Field(
+        None,
+        description="factor of the hardest example; 0.5 where neither is given",
+        json_schema_extra=article("0.5"),
+    )
     mean: Factor | None = Field(
         None, description="mean factor to reach instead; the article advises 0.8-0.9 for 10 classes"
     )

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dpls.attacks.base import Attack, Goal, ascent_gradient
-from dpls.component import Fractional, show_fraction
+from dpls.component import Fractional, article, show_fraction
 from dpls.randomness import Noise
 
 
@@ -15,8 +15,16 @@ class PGD(Attack):
     """L-infinity PGD: signed gradient steps, projected after each (Madry et al., 2018, https://arxiv.org/abs/1706.06083)."""
 
     kind: Literal["pgd"] = "pgd"
-    steps: int = Field(10, ge=0, le=1000, description="gradient steps")
-    step: Fractional | None = Field(None, gt=0, le=1, description="length of a step; none: eps / 4")
+    steps: int = Field(
+        10,
+        ge=0,
+        le=1000,
+        description="gradient steps",
+        json_schema_extra=article("10 in training, 20 in evaluation"),
+    )
+    step: Fractional | None = Field(
+        None, gt=0, le=1, description="length of a step; none: eps / 4", json_schema_extra=article("eps / 4 = 2/255")
+    )
     start: Literal["uniform", "gaussian", "clean"] = Field(
         "uniform",
         description="uniform in the eps ball; Gaussian with deviation 0.001, as TRADES does; or the image itself",

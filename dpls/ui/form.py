@@ -128,14 +128,15 @@ class Form:
 
 
 def _help(field: FieldInfo, path: str) -> str:
-    """What it means, its unit and default, and how a terminal says it."""
+    """What it means, its unit and default, what the article uses, and how a terminal says it."""
     extra = field.json_schema_extra
     unit = f", in {extra['unit']}" if isinstance(extra, dict) and "unit" in extra else ""
     meaning = f"{field.description or path.rsplit('.', 1)[-1].replace('_', ' ')}{unit}."
     default = field.get_default(call_default_factory=False)
     simple = isinstance(default, int | float | str | bool) and not field.is_required()
     shown = f" Default: {_as_text(default)}." if simple else ""
-    return f"{meaning[:1].upper()}{meaning[1:]}{shown}  \n`--set {path}=…`"
+    source = f" The article: {extra['article']}." if isinstance(extra, dict) and "article" in extra else ""
+    return f"{meaning[:1].upper()}{meaning[1:]}{shown}{source}  \n`--set {path}=…`"
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:

@@ -147,8 +147,13 @@ def gallery(
     tile: int = 88,
     picked: int | None = None,
     one_row: bool = False,
+    fixed: bool = False,
 ) -> None:
-    """Draws images uint8 (n, C, H, W), one a tile, ``tile`` CSS pixels wide; ``on_pick`` is called with a tile's id."""
+    """Draws images uint8 (n, C, H, W), one a tile, ``tile`` CSS pixels wide; ``on_pick`` is called with a tile's id.
+
+    ``one_row``: of each group as many as fit into a row. ``fixed``: takes the height of one row at once, so that
+    nothing below it moves.
+    """
     columns = min(len(tiles), 16)
     sheet = sprite(images, columns)
     described = [t._asdict() for t in tiles]
@@ -169,7 +174,7 @@ def gallery(
             "one_row": one_row,
         },
         on_picked_change=clicked,
-        height=tile + 37 if one_row else "content",
+        height=tile + 37 if fixed else "content",
     )
 
 

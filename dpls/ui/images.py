@@ -77,7 +77,8 @@ def show(
         picked,
         tile=tile,
         picked=st.session_state.get("id"),
-        one_row=one_row,
+        one_row=one_row or by_class,
+        fixed=one_row,
     )
 
 
