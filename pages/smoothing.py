@@ -88,10 +88,10 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     )
     cards.metric("Smallest factor", f"{factors.min():.3f}", border=True, help="That of the hardest image.")
     cards.metric(
-        "Smoothing on the hardest fifth",
+        "On the hardest fifth",
         f"{fifths[-1]:.0%}",
         border=True,
-        help="Of all mass taken from labels. Uniform smoothing of the same mean would put 20 % there.",
+        help="Its share of all mass taken from labels. Uniform smoothing would take 20 % there.",
     )
     cards.metric(
         "Hard labels",
@@ -135,9 +135,12 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     if unseen:
         st.caption(f"{unseen:,} training images were never seen; they have no difficulty and keep the factor 1.")
     if not read_only():
+        shared = "" if s.run.is_recorded else ", taking over this run's first epochs"
         st.page_link(
             "pages/train.py",
-            label=f"Train with lambda_min = {lambda_min:g}: the first epochs are taken from this run",
+            label=f"Train with lambda_min = {lambda_min:g}{shared}",
             icon=":material/play_arrow:",
             query_params={"from": s.run.id, "lambda": f"{lambda_min:g}"},
         )
+        if not s.is_own:
+            st.caption(f"Training counts difficulty as this run does ({s.own_name}), not as chosen above.")

@@ -64,10 +64,11 @@ def _head(run: Run, state: str, status: dict[str, Any]) -> None:
     elif state == "queued":
         st.progress(0.0, "Waiting for its turn: another run uses this machine." if run.is_locked() else "Starting …")
     elif state == "done":
-        for name in ("clean", "attacked"):
-            found = [e for e in map(run.evaluation, run.evaluation_names()) if e["checkpoint"] == "best"]
-            for e in (e for e in found if (e["attack"] == "clean") == (name == "clean")):
-                st.markdown(f"Test accuracy, {e['attack']}: **{with_interval(e)}**, n = {e['n']:,}, {e['chosen_by']}")
+        for e in (e for e in map(run.evaluation, run.evaluation_names()) if e["checkpoint"] == "best"):
+            st.markdown(
+                f"Test accuracy, {e['attack']}: **{with_interval(e)}**, n = {e['n']:,};"
+                f" checkpoint chosen by {e['chosen_by']}"
+            )
     else:
         words = {"failed": "It failed", "cancelled": "It was stopped", "interrupted": "Its worker was killed"}
         reason = f": {status['error']}" if status["error"] else ""

@@ -58,6 +58,18 @@ class Selection:
     def measure_name(self) -> str:
         return MEASURE_NAMES[self.measure] + (", attacked" if self.adversarial else "")
 
+    @property
+    def is_own(self) -> bool:
+        """Whether difficulty is counted as the run itself counts it."""
+        own = own_difficulty(self.config)
+        return (self.measure, self.adversarial, self.counted) == (*own, min(counted_by(self.config), self.epochs))
+
+    @property
+    def own_name(self) -> str:
+        measure, adversarial = own_difficulty(self.config)
+        signal = ATTACKED if adversarial else CLEAN
+        return f"{MEASURE_NAMES[measure]}, {signal}, T = {counted_by(self.config)}"
+
     def rank(self, example: int) -> tuple[int, int]:
         """Its place from the hardest among its part, counted from 1, and how many there are."""
         ids = self.facts.ids(self.part if self.facts.part[example] == self.part else int(self.facts.part[example]))
@@ -178,6 +190,12 @@ def _measure(config: dict[str, Any]) -> tuple[MeasureName, bool]:
         help="Clean images after each epoch, or the attacked ones of training (training images only).",
     )
     return measure, signal == ATTACKED
+
+
+def own_difficulty(config: dict[str, Any]) -> tuple[MeasureName, bool]:
+    """The measure a run smooths by, and whether it is counted on attacked images."""
+    own = config.get("difficulty", {})
+    return own.get("measure", "zero_one"), bool(own.get("adversarial", False))
 
 
 def counted_by(config: dict[str, Any]) -> int:
