@@ -48,11 +48,17 @@ def plain(names: Sequence[str]) -> list[str]:
     return [html.escape(name, quote=False) for name in names]
 
 
-def bins_of(values: NDArray[np.floating], steps: int | None, most: int = 40) -> NDArray[np.float64]:
-    """Edges over [0, 1]: a bin for every value where values lie on ``steps`` + 1 even levels, else ``most`` bins."""
-    if steps is not None and steps <= most:
-        return (np.arange(steps + 2) - 0.5) / steps
-    return np.linspace(0, 1, min(most, max(1, len(values))) + 1)
+def bins_of(difficulty: NDArray[np.floating], most: int = 40) -> NDArray[np.float64]:
+    """Edges over [0, 1]: a bin around every value where the values lie on few, even levels, else ``most`` bins.
+
+    Counted measures do; bins of their own width would show gaps and spikes that are not there.
+    """
+    levels = np.unique(difficulty[~np.isnan(difficulty)])
+    if 2 <= len(levels) <= 2 * most:
+        step = float(np.diff(levels).min())
+        if step >= 1 / most - 1e-9 and np.allclose(levels / step, np.round(levels / step), atol=1e-6):
+            return np.asarray((np.arange(round(1 / step) + 2) - 0.5) * step, dtype=np.float64)
+    return np.linspace(0, 1, most + 1)
 
 
 def histogram(

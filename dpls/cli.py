@@ -55,9 +55,9 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="PATH=VALUE", help="e.g. --set phases.1.factors.lambda_min=0.7"
     )
     train.add_argument("--label", default="", type=_one_line, help="a name of your own for the run")
-    command("work", _work, "work on a run directory: start or resume it").add_argument(
-        "directory", type=Path, metavar="DIR"
-    )
+    work = command("work", _work, "work on a run directory: start or resume it")
+    work.add_argument("directory", type=Path, metavar="DIR")
+    work.add_argument("--if-queued", action="store_true", help="only if it still waits (as the app does)")
     evaluate = command("evaluate", _evaluate, "evaluate a checkpoint of a run on its test images")
     evaluate.add_argument("run")
     evaluate.add_argument("--attack", default="pgd20", help="pgd20, or any other number of steps (default: pgd20)")
@@ -101,17 +101,17 @@ def _work(args: argparse.Namespace) -> int:
     path = args.directory.resolve()
     if not (path / "config.json").exists():
         raise UserError(f"{str(args.directory)!r} is no run directory; list runs with `python -m dpls runs`")
-    return _work_on(Run(path))
+    return _work_on(Run(path), args.if_queued)
 
 
-def _work_on(run: Run) -> int:
+def _work_on(run: Run, if_queued: bool = False) -> int:
     from dpls import worker
 
     with run.lock():  # refused before the start where another worker holds it
         pass
     try:
         with worker.shown_log():
-            worker.work(run)
+            worker.work(run, if_queued)
     except worker.Stopped:
         return 1
     except UserError as error:

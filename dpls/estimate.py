@@ -112,7 +112,7 @@ def estimate(config: RunConfig, runs: Iterable[Run], root: Path, done: int = 0) 
     found = [(*likeness, run) for run in runs if (likeness := _likeness(run, config))]
     if sizes is None or not found:
         return None
-    alike, own, _, operations, run = max(found, key=lambda entry: entry[:3])
+    alike, _, own, _, operations, run = max(found, key=lambda entry: entry[:4])
     seconds = total_passes(config, sizes.counts, done) * forward_operations(config.net, sizes) / operations
     where = "here" if own else "perhaps on another machine"
     net = ("another network, so very roughly", "a network of the kind, so roughly", "the same network and images")[
@@ -121,18 +121,19 @@ def estimate(config: RunConfig, runs: Iterable[Run], root: Path, done: int = 0) 
     return Estimate(seconds, f"from the speed of {run.label() or run.id}, {where}, with {net}")
 
 
-def _likeness(run: Run, config: RunConfig) -> tuple[int, bool, str, float] | None:
-    """(how like the nets are, whether it ran here, its id, its speed); None where it tells nothing."""
+def _likeness(run: Run, config: RunConfig) -> tuple[int, bool, bool, str, float] | None:
+    """(how like the nets are, same objective, ran here, id, speed); None where it tells nothing."""
     try:
         manifest, other = run.manifest(), make_config(run.config()["config"])
-    except UserError:
+    except (UserError, KeyError):
         return None
     on_gpu = resolve_device(config.device).type == "cuda"
-    if not manifest.get("operations_per_second") or manifest["device"].startswith("cuda") != on_gpu:
+    if not manifest.get("operations_per_second") or str(manifest.get("device")).startswith("cuda") != on_gpu:
         return None
     same = other.net == config.net and other.data.source.kind == config.data.source.kind
     alike = 2 if same else 1 if other.net.kind == config.net.kind else 0
-    return alike, not run.is_recorded, run.id, manifest["operations_per_second"]
+    objective = other.objective.kind == config.objective.kind
+    return alike, objective, not run.is_recorded, run.id, manifest["operations_per_second"]
 
 
 def in_words(seconds: float) -> str:

@@ -7,6 +7,7 @@ the run stands, the lock whether its worker lives. Closing the browser or the ap
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -48,13 +49,13 @@ class Local:
     def submit(self, run: Run) -> None:
         if run.is_recorded:
             raise UserError(f"run {run.id} is a recorded run and cannot be worked on; train its preset instead")
-        with (
-            run.lock()
-        ):  # refused where a worker has it; and from here on the run is seen to wait, not only once it works
+        with run.lock():  # refused where a worker has it
+            run.stop_file.unlink(missing_ok=True)  # asked of an earlier worker
+            # Seen to wait from here on, and not only once its worker is there.
             run.write_status(state="queued", stage=None, finished=None, error=None)
         with run.log_file.open("ab") as log:  # what the worker's own log cannot tell: a crash of the interpreter
             process = subprocess.Popen(
-                [sys.executable, "-m", "dpls", "work", str(run.path.resolve())],
+                [sys.executable, "-m", "dpls", "work", "--if-queued", str(run.path.resolve())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
@@ -68,11 +69,11 @@ class Local:
     def cancel(self, run: Run) -> None:
         if run.state() not in ("queued", "running", "interrupted"):
             raise UserError(f"run {run.id} is {run.state()}; only a queued or running one can be stopped")
-        if run.is_locked():
-            run.stop_file.touch()
-        else:
-            with run.lock():
+        if not run.is_locked():  # no worker has it yet: one that comes now will find that it need not
+            with suppress(UserError), run.lock():
                 run.write_status(state="cancelled", finished=now())
+                return
+        run.stop_file.touch()
 
     def tail(self, run: Run, lines: int = 20) -> str:
         try:
@@ -93,6 +94,6 @@ def take_up(launcher: Launcher, runs: Path) -> list[Run]:
             if run.state() in UNFINISHED and not run.is_locked():
                 launcher.submit(run)
                 taken.append(run)
-        except UserError:  # a damaged run must not keep the others from going on
+        except (UserError, OSError):  # a damaged run must not keep the others from going on
             continue
     return taken

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ def row(run: Run) -> dict[str, Any]:
     """What a list of runs shows; a damaged run is a row, too, and does not hide the others."""
     try:
         status, stored, _ = run.status(), run.config(), run.metrics()
-        return {
+        datetime.fromisoformat(status["created"])
+        found = {
             "id": run.id,
             "label": run.label(),
             "state": run.state(),
@@ -32,8 +34,13 @@ def row(run: Run) -> dict[str, Any]:
             "method": method_of(stored["config"]),
             "evaluations": [run.evaluation(name) for name in run.evaluation_names()],
         }
-    except (UserError, KeyError, TypeError) as error:
-        reason = str(error) if isinstance(error, UserError) else f"{run.path} lacks {error}; restore or delete the run"
+        int(found["epoch"]) / max(1, int(found["epochs"]))
+        for evaluation in best_of(found["evaluations"]):
+            with_interval(evaluation)
+        return found
+    except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"run {run.id} is damaged ({type(error).__name__}: {error}); restore its files or delete it"
+        reason = str(error) if isinstance(error, UserError) else reason
         nothing = {"label": reason, "epoch": 0, "epochs": 0, "created": None, "parent": None, "evaluations": []}
         return {"id": run.id, "state": "damaged", "error": reason, "data": "", "method": "", **nothing}
 
@@ -41,7 +48,8 @@ def row(run: Run) -> dict[str, Any]:
 def data_of(config: Mapping[str, Any]) -> str:
     """e.g. ``photos, 10 % planted``; ``config`` as in config.json."""
     source, probes = config["data"]["source"], config["data"]["probes"]
-    name = str(source.get("path", "")).rstrip("/").rsplit("/", 1)[-1] if source["kind"] == "folder" else source["kind"]
+    name = str(source.get("path", "")).rstrip("/").rsplit("/", 1)[-1] if source["kind"] == "folder" else ""
+    name = name or source["kind"]
     planted = sum(probe["share"] for probe in probes)
     return f"{name}, {planted:.0%} planted" if probes else name
 
@@ -102,6 +110,8 @@ def difference(first: Run, second: Run, evaluation: str) -> Difference | None:
     """
     names = (first.evaluation_names(), second.evaluation_names())
     if first.config()["fingerprint"] != second.config()["fingerprint"] or not all(evaluation in n for n in names):
+        return None
+    if first.evaluation(evaluation)["settings"] != second.evaluation(evaluation)["settings"]:
         return None
     before, after = (
         pd.read_parquet(run.evaluations / f"{evaluation}.parquet").set_index("id")["correct"].astype(float)

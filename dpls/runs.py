@@ -105,7 +105,10 @@ class Run:
         return self._read_json(self.config_file)
 
     def status(self) -> dict[str, Any]:
-        return self._read_json(self.path / "status.json")
+        content = self._read_json(self.path / "status.json")
+        if content.get("state") not in STATES:
+            raise UserError(f"{self.path / 'status.json'} is damaged (it names no state); restore it or delete the run")
+        return content
 
     def write_status(self, **changes: Any) -> None:
         """Changes some entries of status.json; for the holder of the lock, or the one who creates the run."""

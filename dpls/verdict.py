@@ -57,7 +57,7 @@ def _length(record: Dynamics, measure: MeasureName) -> Check:
     agreement = spearman(halves[0][seen], halves[1][seen]) if seen.any() else float("nan")
     if np.isnan(agreement):
         return Check("Length of T", BAD, f"T = {epochs}: the measure does not vary over these epochs.")
-    reliability = 2 * agreement / (1 + agreement) if agreement > -1 else -1.0
+    reliability = 2 * agreement / (1 + agreement) if agreement > 0 else agreement
     level: Level = GOOD if reliability >= 0.9 else DOUBTFUL if reliability >= 0.75 else BAD
     said = {GOOD: "long enough", DOUBTFUL: "rather short", BAD: "too short"}[level]
     sentence = f"T = {epochs} is {said}: odd and even epochs rank the images alike (reliability {reliability:.2f})."

@@ -22,17 +22,24 @@ from dpls.slots import slot
 
 log = logging.getLogger("dpls")
 STOP_POLL = 0.3  # seconds between two looks for a request to stop
+STOP_AGAIN = 20  # seconds until a worker that has not heard is told again
 
 
 class Stopped(BaseException):
     """The run was told to stop; what is committed stays, and the run can be resumed."""
 
 
-def work(run: Run) -> None:
-    """Brings a run to its end. Raises UserError with the reason where it fails, Stopped where it was told to stop."""
+def work(run: Run, if_queued: bool = False) -> None:
+    """Brings a run to its end. Raises UserError with the reason where it fails, Stopped where it was told to stop.
+
+    ``if_queued``: only if it still waits; between a launcher's start and here somebody may have thought better of it.
+    """
     device = str(run.config()["config"].get("device", "auto"))
     with run.lock():
-        run.stop_file.unlink(missing_ok=True)  # asked of an earlier worker
+        if not if_queued:
+            run.stop_file.unlink(missing_ok=True)  # asked of an earlier worker
+        elif run.status()["state"] != "queued":
+            raise Stopped
         handler = logging.FileHandler(run.log_file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         log.addHandler(handler)
@@ -74,7 +81,7 @@ def _stop_on_request(run: Run) -> Iterator[None]:
         while not over.wait(STOP_POLL):
             if run.stop_file.exists():
                 os.kill(os.getpid(), signal.SIGTERM)
-                return
+                over.wait(STOP_AGAIN)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

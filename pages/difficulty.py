@@ -26,8 +26,7 @@ with page("Difficulty", "How hard the images of a run are. Drag across the histo
 
     # All of them
     everything = s.facts.ids(s.part)
-    steps = s.counted if s.measure == "zero_one" else None
-    edges = charts.bins_of(s.difficulty[s.facts.ids(TRAIN)], steps)
+    edges = charts.bins_of(s.difficulty[s.facts.ids(TRAIN)])
     chosen = s.filtered
     cause = s.facts.cause[chosen]
     groups = {name or "not planted": s.difficulty[chosen[cause == k]] for k, name in enumerate(s.facts.causes)}

@@ -11,7 +11,7 @@ from dpls.ui.inspector import inspect
 from dpls.ui.selection import select
 
 PER_PAGE = 60
-PER_CLASS = 16
+PER_CLASS, MOST_TILES = 16, 400
 ORDERS = ("hardest", "easiest")
 ROWS = ("all together", "by class")
 
@@ -48,7 +48,8 @@ with page("Images", "Sorted by difficulty. Click an image to see why it is hard.
     if s.part != TRAIN:
         st.caption("These images were not trained on; their difficulty is placed on the scale of the training images.")
     if rows == "by class":
-        groups = [order[s.facts.labels[order] == k][:PER_CLASS] for k in range(len(s.facts.classes))]
+        per_class = max(1, min(PER_CLASS, MOST_TILES // len(s.facts.classes)))
+        groups = [order[s.facts.labels[order] == k][:per_class] for k in range(len(s.facts.classes))]
         st.caption(f"The {first} of each class. {images.LEGEND}")
         images.show(s, np.concatenate(groups), "gallery", by_class=True)
     else:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dpls.runs import Run
 from dpls.ui import images, manage, store
-from dpls.ui.frame import page, read_only
+from dpls.ui.frame import page, read_only, shielded
 from dpls.ui.selection import choose_run, selection_of
 
 
@@ -15,11 +15,11 @@ def show_extremes(run: Run) -> None:
         images.ask_for_missing(s)
         return
     hardest, natural, easiest = images.extremes(s, 14)
-    planted = bool(s.facts.cause[hardest].any())
-    why = " Most were made hard on purpose: the mark says how." if planted else ""
+    planted = int((s.facts.cause[hardest] > 0).sum())
+    why = f" {planted} of these {len(hardest)} were made hard on purpose: the mark says how." if planted else ""
     st.markdown(f"**Hardest**: wrong most often in the first {s.counted} epochs.{why}")
     images.show(s, hardest, "hardest", one_row=True, then="pages/images.py")
-    if planted:
+    if planted and len(natural):
         st.markdown("**Hardest by nature**: nobody touched these.")
         images.show(s, natural, "natural", one_row=True, then="pages/images.py")
     st.markdown("**Easiest** of each class.")
@@ -27,11 +27,17 @@ def show_extremes(run: Run) -> None:
     st.caption(images.LEGEND)
 
 
-with page("DPLS Lab", "Which images are hard in adversarial training, why, and what smoothing their labels does."):
+EXPLANATION = (
+    "Trained on attacked images, a network memorizes the hardest instead of learning them. See which these are, and"
+    " why; DPLS smooths the label of each in proportion."
+)
+
+with page("DPLS Lab", EXPLANATION):
     with st.container(key="row-run"):
         run = choose_run()
     if store.committed(run):
-        show_extremes(run)
+        with shielded():  # what is wrong with one run must not hide the list of all
+            show_extremes(run)
     else:
         st.info(f"This run is {run.state()} and has no finished epoch yet.", icon=":material/hourglass_empty:")
     with st.container(horizontal=True):

@@ -41,7 +41,8 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     with st.container(key="row-knob"):
         left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
     lowest = math.ceil(1000 / classes) / 1000
-    address.bind("lambda_min", max(0.5, lowest), lambda value: lowest <= value <= 1)
+    own = s.config["phases"][-1]["factors"].get("lambda_min") or 0.5
+    address.bind("lambda_min", max(float(own), lowest), lambda value: lowest <= value <= 1)
     lambda_min = left.slider(
         "lambda_min, the factor of the hardest image",
         lowest,
@@ -126,16 +127,20 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
             " images as from hard ones."
         )
         if s.facts.images is not None and s.part == TRAIN and len(s.order):
-            hardest, _, easiest = images.extremes(s, 7)
-            st.markdown(f"**Keeps least** ({factors.min():.2f} of the label)")
+            known = s.order[~np.isnan(s.difficulty[s.order])]
+            hardest, easiest = known[:7], known[::-1][:7]
+            place_of = {example: place for place, example in enumerate(ids.tolist())}
+            st.markdown(f"**Keeps least** ({factors[place_of[int(hardest[0])]]:.2f} of the label)")
             images.show(s, hardest, "least", one_row=True, tile=68, then="pages/images.py")
-            st.markdown("**Keeps most**")
+            st.markdown(f"**Keeps most** ({factors[place_of[int(easiest[0])]]:.2f})")
             images.show(s, easiest, "most", one_row=True, tile=68, then="pages/images.py")
+            st.caption(images.LEGEND)
     unseen = int(np.isnan(difficulty).sum())
     if unseen:
         st.caption(f"{unseen:,} training images were never seen; they have no difficulty and keep the factor 1.")
     if not read_only():
-        shared = "" if s.run.is_recorded else ", taking over this run's first epochs"
+        shares = not s.run.is_recorded and len(s.config["phases"]) > 1
+        shared = ", taking over this run's first epochs" if shares else ""
         st.page_link(
             "pages/train.py",
             label=f"Train with lambda_min = {lambda_min:g}{shared}",

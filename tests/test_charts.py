@@ -6,16 +6,25 @@ import pytest
 from dpls import charts
 
 
-def test_bins_of_counted_difficulty_hold_one_value_each() -> None:
-    edges = charts.bins_of(np.zeros(10), steps=8)
-    place = np.searchsorted(edges, np.arange(9) / 8, "right") - 1
-    assert place.tolist() == list(range(9))
+@pytest.mark.parametrize(("worst", "best", "epochs"), [(8, 0, 8), (7, 1, 10), (30, 0, 30), (29, 2, 30)])
+def test_bins_of_counted_difficulty_hold_one_level_each(worst: int, best: int, epochs: int) -> None:
+    """No comb: min-max stretches the levels where nobody was always wrong or always right."""
+    wrong = np.arange(best, worst + 1)
+    difficulty = (wrong - best) / (worst - best)
+    edges = charts.bins_of(difficulty)
+    assert np.histogram(difficulty, edges)[0].tolist() == [1] * len(wrong)
+
+
+def test_bins_of_other_scores_are_even() -> None:
+    assert len(charts.bins_of(np.random.default_rng(0).random(500))) == 41
+    assert len(charts.bins_of(np.array([0.0, 1.0, np.nan]))) == 3
+    assert len(charts.bins_of(np.zeros(3))) == 41
 
 
 def test_histogram_counts_every_known_example_once_and_pales_what_is_outside() -> None:
     rng = np.random.default_rng(0)
     values = np.append(rng.random(1000), np.nan)
-    found = charts.histogram({"a": values, "b": rng.random(50)}, charts.bins_of(values, None), 0.5, 1.0, "x")
+    found = charts.histogram({"a": values, "b": rng.random(50)}, charts.bins_of(values), 0.5, 1.0, "x")
     assert sum(found.data[0].y) == 1000
     assert sum(found.data[1].y) == 50
     opacity, x = np.array(found.data[0].marker.opacity), np.array(found.data[0].x)
@@ -27,7 +36,7 @@ def test_by_class_shows_means_and_shares() -> None:
     rng = np.random.default_rng(0)
     labels, difficulty = rng.integers(0, 3, 500), rng.random(500)
     difficulty[labels == 2] /= 2
-    found = charts.by_class(["a", "b", "<b>c</b>", "absent"], labels, difficulty, charts.bins_of(difficulty, None))
+    found = charts.by_class(["a", "b", "<b>c</b>", "absent"], labels, difficulty, charts.bins_of(difficulty))
     cells, dots = found.data
     assert np.array(cells.customdata)[..., 0].sum(1) == pytest.approx(1)
     means = dict(zip(dots.y, dots.x, strict=True))
@@ -44,8 +53,8 @@ def test_figures_stay_small(count: int) -> None:
     difficulty, labels = rng.random(count), rng.integers(0, 10, count)
     factors = 1 - 0.5 * difficulty
     figures = [
-        charts.histogram({"all": difficulty}, charts.bins_of(difficulty, None), 0, 1, "x"),
-        charts.by_class([str(k) for k in range(10)], labels, difficulty, charts.bins_of(difficulty, None)),
+        charts.histogram({"all": difficulty}, charts.bins_of(difficulty), 0, 1, "x"),
+        charts.by_class([str(k) for k in range(10)], labels, difficulty, charts.bins_of(difficulty)),
         charts.factor_curve(factors, 0.5, float(factors.mean())),
         charts.factor_histogram(factors),
     ]

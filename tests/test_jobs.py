@@ -143,6 +143,29 @@ def test_a_waiting_run_is_stopped_before_it_starts(tmp_path: Path) -> None:
     assert run.metrics() == []
 
 
+def test_a_run_stopped_before_its_worker_is_there_never_works(tmp_path: Path) -> None:
+    """Between the launcher's start and the worker's lock lie a second or two in which people change their minds."""
+    run = submit(config(), tmp_path / "runs")
+    Local().submit(run)
+    Local().cancel(run)
+    assert run.state() == "cancelled" or run.stop_file.exists()
+    time.sleep(4)
+    wait_for(lambda: not run.is_locked())
+    assert run.state() == "cancelled"
+    assert run.metrics() == []
+    Local().submit(run)
+    wait_for(lambda: run.state() == "done")
+
+
+def test_damaged_runs_do_not_keep_others_from_being_taken_up(tmp_path: Path) -> None:
+    for number, content in enumerate(("{}", "[", '{"state": 7}')):
+        damaged = submit(config(f"seed={number}"), tmp_path / "runs")
+        (damaged.path / "status.json").write_text(content)
+    waiting = submit(config("seed=9"), tmp_path / "runs")
+    assert take_up(Local(), tmp_path / "runs") == [waiting]
+    wait_for(lambda: waiting.state() == "done")
+
+
 def test_killed_worker_is_taken_up_by_the_next_app(tmp_path: Path) -> None:
     runs, launcher = tmp_path / "runs", Local()
     run = submit(config(*LONG), runs)

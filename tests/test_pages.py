@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dpls.config import RunConfig, make_config, preset_names, read_settings
 from dpls.difficulty import MEASURES
-from dpls.runs import RECORDED, Run, data_root, list_runs
+from dpls.runs import RECORDED, data_root, list_runs
 from dpls.ui.frame import SECONDS
 from dpls.ui.start import TABS
 from tests.made_runs import make_run
@@ -322,14 +322,80 @@ def test_a_bad_folder_is_a_sentence_and_nothing_is_lost(trainable: Path) -> None
 # -- overview
 
 
-def test_label_compare_and_delete(trainable: Path) -> None:
-    first = make_run(trainable, number=1, label="first")
+def test_runs_are_listed_newest_first_and_damaged_ones_by_name(trainable: Path) -> None:
+    make_run(trainable, number=1, label="first")
     second = make_run(trainable, number=2, label="second")
+    for number, (file, content) in enumerate(
+        [
+            ("evaluations/clean_best.json", "{}"),
+            ("status.json", '{"state": "done", "epoch": 1, "epochs": "x", "created": "2026-01-01", "error": null}'),
+            ("status.json", '{"state": "done", "epoch": 1, "epochs": 2, "created": "garbage", "error": null}'),
+            ("config.json", '{"config": [], "parent": null}'),
+        ]
+    ):
+        (make_run(trainable, number=10 + number).path / file).write_text(content)
     app = open_page("overview", run=second.id)
+    assert not app.error
     table = app.dataframe[0].value
-    assert list(table["run"][:2]) == ["second", "first"]
-    assert table["clean"][0].startswith(f"{second.evaluation('clean_best')['accuracy']:.1%} [")
-    assert first.label() == "first"
+    assert list(table["state"][:4]) == ["damaged"] * 4
+    assert list(table["run"][4:6]) == ["second", "first"]
+    assert table["clean"][4].startswith(f"{second.evaluation('clean_best')['accuracy']:.1%} [")
+    assert len(app.warning) == 4
+
+
+def test_two_runs_side_by_side(runs: Path) -> None:
+    first, second = make_run(runs, number=1, label="a"), make_run(runs, number=2, label="b", eps=4 / 255)
+    code = f"""
+from pathlib import Path
+from dpls.runs import Run
+from dpls.ui.manage import compare
+compare(Run(Path({str(first.path)!r})), Run(Path({str(second.path)!r})))
+"""
+    app = AppTest.from_string(code, default_timeout=60).run()
+    assert not app.exception
+    text = words(app)
+    assert "no difference seen" in text or "higher by" in text or "lower by" in text
+    assert "rank correlation" in text
+    assert list(app.dataframe[0].value["setting"]) == ["eps"]
+
+
+def test_a_broken_run_does_not_hide_the_list(runs: Path) -> None:
+    run = make_run(runs)
+    (run.path / "dynamics" / "correct.npy").write_bytes(b"broken")
+    app = open_page("overview", run=run.id)
+    assert "damaged" in app.error[0].value
+    assert len(app.dataframe[0].value) == 3
+
+
+def test_pages_start_from_how_the_run_itself_counts(runs: Path) -> None:
+    run = make_run(runs, difficulty={"measure": "el2n", "adversarial": True, "normaliser": "min_max"})
+    app = open_page("smoothing", run=run.id)
+    assert app.selectbox(key="measure").value == "el2n"
+    assert app.get_by_key("seen").value == "attacked"
+    assert "not as chosen above" not in words(app)
+
+
+def test_many_large_classes_fit_into_a_picture(runs: Path) -> None:
+    run = make_run(runs, train=900, others=210, classes=tuple(f"class {k}" for k in range(200)), size=96)
+    app = open_page("images", run=run.id)
+    app.get_by_key("rows").set_value("by class").run()
+    assert not app.error
+
+
+def test_classes_without_images_keep_their_names(runs: Path) -> None:
+    """Labels 0 and 2 of three classes, images lost: names come from the table, by number."""
+    run = make_run(runs, train=240)
+    table = run.examples()
+    table = table[table["label"] != 1]
+    kept = table["id"].to_numpy()
+    table.to_parquet(run.examples_file, index=False)
+    for file in (run.path / "dynamics").glob("*.npy"):
+        array = np.load(file)
+        np.save(file, array[..., kept] if array.ndim == 2 else np.arange(len(kept)))
+    shutil.rmtree(data_root(runs) / run.config()["fingerprint"])
+    app = open_page("images", run=run.id)
+    assert not app.error
+    assert set(app.dataframe[0].value["class"]) == {"apple", "plum"}
 
 
 def test_recorded_runs_agree_with_themselves() -> None:
@@ -341,6 +407,5 @@ def test_recorded_runs_agree_with_themselves() -> None:
             clean = {k: v for k, v in record.items() if not k.endswith("_adv")}
             np.testing.assert_allclose(table[name], measure.compute(clean), rtol=1e-6, atol=1e-6)
         assert not (run.path / "checkpoints").exists()
-        assert isinstance(run, Run)
     size = sum(f.stat().st_size for f in RECORDED.rglob("*") if f.is_file())
     assert size < 5_000_000

@@ -135,7 +135,21 @@ class Folder(Component):
     def _root(self) -> Path:
         return Path(self.path).expanduser()
 
+    def described(self) -> str:
+        """What lies there, in words: how many images of each class, by part."""
+        files, classes = self._files()
+        names = {number: name for name, number in FOLDERS.items() if name != "validation"}
+        parts = []
+        for part in sorted({file.part for file in files}):
+            mine = [file.label for file in files if file.part == part]
+            counts = [f"{name} {mine.count(label):,}" for label, name in enumerate(classes)]
+            more = f" and {len(counts) - 12} more classes" if len(counts) > 12 else ""
+            parts.append(f"{len(mine):,} images in {names[part]}/ ({', '.join(counts[:12])}{more})")
+        return "; ".join(parts)
+
     def _part_folders(self) -> list[str]:
+        if not self.path.strip():
+            raise UserError(f"data.source.path is empty; give the path of a folder that holds {LAYOUT}")
         if not self._root.is_dir():
             raise UserError(f"there is no folder {self.path!r}; give the path of a folder that holds {LAYOUT}")
         found = _class_folders(self._root)

@@ -42,8 +42,10 @@ def adopt(page: str) -> None:
         for name, value in st.session_state.get(_KEPT, {}).items():
             st.session_state[name] = value
     said = {name: st.query_params.get_all(name) for name in st.query_params}
-    if not said or said == st.session_state.get(_WRITTEN):
+    written = st.session_state.get(_WRITTEN, {})
+    if not said or said == written:
         return
+    forget(*(name for name in written if name not in said))
     if "run" in said and said["run"] != [st.session_state.get(_KEPT, {}).get("run")]:
         forget(*OF_A_RUN)
     for name, values in said.items():

@@ -56,9 +56,9 @@ class Form:
         annotation, optional = _without_none(field.annotation)
         key, label, help = f"{self._prefix}{path}{name}", name.replace("_", " "), _help(field, path + name)
         if get_origin(annotation) is Literal:
-            options = [*([NOTHING] if optional else []), *map(str, get_args(annotation))]
-            chosen = options.index(NOTHING if value is None else str(value))
-            said = st.selectbox(label, options, chosen, key=key, help=help, persist_state="session")
+            options = [*([NOTHING] if optional else []), *get_args(annotation)]
+            chosen = options.index(NOTHING if value is None else value)
+            said = st.selectbox(label, options, chosen, format_func=str, key=key, help=help, persist_state="session")
             return None if optional and said == NOTHING else said
         if annotation is bool:
             return st.toggle(label, bool(value), key=key, help=help, persist_state="session")

@@ -77,17 +77,26 @@ def page(title: str, explanation: str) -> Iterator[None]:
     st.title(title)
     st.caption(explanation)
     try:
+        with shielded():
+            yield
+    finally:
+        address.publish()
+        st.session_state[SECONDS] = time.perf_counter() - began
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Turns errors inside into one sentence and a way on. Around a page, and around what runs without its page."""
+    try:
         yield
     except UserError as error:
         show_error(error)
     except OSError as error:
         show_error(f"cannot read or write {error.filename or 'a file'} ({error.strerror or error})")
     except Exception as error:
-        log.exception("page %s", title)
-        show_error(f"this page met {type(error).__name__}: {error}; the terminal of the app has the details")
-    finally:
-        address.publish()
-        st.session_state[SECONDS] = time.perf_counter() - began
+        log.exception("a page failed")
+        reason = str(error).split("\n")[0][:200]
+        show_error(f"this page met {type(error).__name__}: {reason}; the terminal of the app has the details")
 
 
 def show_error(error: UserError | str) -> None:

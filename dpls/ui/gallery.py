@@ -6,6 +6,7 @@ A component of our own, because a list of images is an order slower, smooths the
 
 import base64
 import io
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -154,7 +155,7 @@ def gallery(
     ``one_row``: of each group as many as fit into a row. ``fixed``: takes the height of one row at once, so that
     nothing below it moves.
     """
-    columns = min(len(tiles), 16)
+    columns = min(len(tiles), max(16, math.isqrt(len(tiles))))  # WebP ends at 16,383 pixels a side
     sheet = sprite(images, columns)
     described = [t._asdict() for t in tiles]
 

@@ -112,23 +112,18 @@ def explain_ties(s: Selection) -> None:
 
 
 def _share(rate: float, counted: int) -> str:
-    wrong = round(rate * counted)
-    return "in every epoch of T" if wrong == counted else "never" if wrong == 0 else f"in {wrong} of {counted} epochs"
+    return f"in all {counted} epochs" if rate == 1 else "never" if rate == 0 else f"in {rate:.0%} of the epochs"
 
 
 LEGEND = "The number is the difficulty; → is what the trained network says where it is not the label."
 
 
 def extremes(s: Selection, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Ids of training examples: the hardest, the hardest without a planted cause, the easiest, a class in turn."""
+    """Ids of training examples: the hardest, the hardest without a planted cause, the easiest of each class."""
     known = s.order[~np.isnan(s.difficulty[s.order])]
     if s.part != TRAIN or not len(known):
         raise UserError("no training image fits these filters; widen or clear them")
     natural = known[s.facts.cause[known] == 0]
     easiest = known[::-1]
-    # How many of its class come before each, so that the classes take turns; among equals, the easiest class first.
-    turn = np.empty(len(easiest), dtype=np.int64)
-    for label in np.unique(s.facts.labels[easiest]):
-        mine = s.facts.labels[easiest] == label
-        turn[mine] = np.arange(mine.sum())
-    return known[:count], natural[:count], easiest[np.argsort(turn, kind="stable")][:count]
+    _, first = np.unique(s.facts.labels[easiest], return_index=True)
+    return known[:count], natural[:count], easiest[np.sort(first)][:count]

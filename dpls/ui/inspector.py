@@ -10,7 +10,7 @@ from dpls import charts
 from dpls.data import PARTS, TRAIN
 from dpls.difficulty import MEASURES
 from dpls.ui import store
-from dpls.ui.frame import escape
+from dpls.ui.frame import escape, shielded
 from dpls.ui.gallery import large
 from dpls.ui.selection import MEASURE_NAMES, Selection
 
@@ -32,7 +32,11 @@ def close() -> None:
 @st.dialog("One image", width=720, position="right", on_dismiss=close)
 def inspect(s: Selection, order: NDArray[np.int64]) -> None:
     """Draws the example whose id is chosen; ``order`` is what its arrows walk along."""
-    example = int(st.session_state["id"])
+    with shielded():
+        _draw(s, order, int(st.session_state["id"]))
+
+
+def _draw(s: Selection, order: NDArray[np.int64], example: int) -> None:
     _arrows(order, example)
     left, right = st.columns([1, 1.5], gap="medium")
     with left:
@@ -118,7 +122,8 @@ def _measures(s: Selection, example: int) -> None:
     for name in MEASURES:
         values = store.scores(s.run, s.counted, name, s.adversarial)
         turned = store.harder(values, name)
-        easier = float(np.mean(turned[ids] < turned[example])) if not np.isnan(values[example]) else None
+        known = turned[ids][~np.isnan(turned[ids])]
+        easier = float(np.mean(known < turned[example])) if not np.isnan(values[example]) else None
         rows.append({"measure": MEASURE_NAMES[name], "value": float(values[example]), "harder than": easier})
     st.dataframe(
         pd.DataFrame(rows),

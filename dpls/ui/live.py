@@ -5,12 +5,11 @@ from typing import Any
 import streamlit as st
 
 from dpls import charts
-from dpls.errors import UserError
 from dpls.jobs import Local
 from dpls.report import concerns, with_interval
 from dpls.runs import Run
 from dpls.ui import manage
-from dpls.ui.frame import escape
+from dpls.ui.frame import escape, shielded
 from dpls.ui.selection import counted_by
 
 WORKING = ("queued", "running")
@@ -25,10 +24,8 @@ def watch(run: Run) -> None:
 
     @st.fragment(run_every=1.0 if drawn in WORKING and not paused else None)
     def panel() -> None:
-        try:
+        with shielded():
             _panel(run, drawn)
-        except UserError as error:
-            st.error(escape(str(error)), icon=":material/error:")
 
     panel()
 

@@ -13,7 +13,7 @@ from dpls.errors import UserError
 from dpls.jobs import Local
 from dpls.runs import Run
 from dpls.ui import store
-from dpls.ui.frame import escape, read_only
+from dpls.ui.frame import escape, read_only, shielded
 from dpls.verdict import spearman
 
 STATES = {
@@ -44,7 +44,7 @@ def table(runs: Sequence[Run]) -> list[Run]:
     rows = [report.row(run) for run in runs]
     event = st.dataframe(
         pd.DataFrame([_shown(run, row) for run, row in zip(runs, rows, strict=True)]),
-        key="runs",
+        key=" ".join(["runs", *(run.id for run in runs)]),  # a tick is a row's number: it must not outlive the list
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
@@ -67,8 +67,8 @@ def table(runs: Sequence[Run]) -> list[Run]:
 
 
 def _shown(run: Run, row: dict[str, Any]) -> dict[str, Any]:
-    clean, attacked = report.best_of(row["evaluations"])
     damaged = row["state"] == "damaged"
+    clean, attacked = report.best_of(row["evaluations"])
     attack = f", {attacked['attack'].split(',')[0]}" if attacked else ""
     return {
         "run": run.id if damaged else (row["label"] or run.id),
@@ -141,9 +141,10 @@ def _confirm_deletion(run: Run) -> None:
     )
     with st.container(horizontal=True):
         if st.button("Delete", type="primary", key="really"):
-            with run.lock():
-                shutil.rmtree(run.path)
-            st.rerun()
+            with shielded():
+                with run.lock():
+                    shutil.rmtree(run.path)
+                st.rerun()
         if st.button("Keep"):
             st.rerun()
 

@@ -72,9 +72,9 @@ class Selection:
 
     def rank(self, example: int) -> tuple[int, int]:
         """Its place from the hardest among its part, counted from 1, and how many there are."""
-        ids = self.facts.ids(self.part if self.facts.part[example] == self.part else int(self.facts.part[example]))
-        scores = self.difficulty[ids]
-        return int((scores > self.difficulty[example]).sum()) + 1, int((~np.isnan(scores)).sum())
+        turned = store.harder(self.values, self.measure)  # not difficulty, which clips what was not trained on
+        scores = turned[self.facts.ids(int(self.facts.part[example]))]
+        return int((scores > turned[example]).sum()) + 1, int((~np.isnan(scores)).sum())
 
 
 def choose_run() -> Run:
@@ -117,7 +117,7 @@ def select() -> Selection:
         measure, adversarial = _measure(config)
         counted = _counted(config, epochs)
         with st.popover("Filter", icon=":material/filter_alt:"):
-            part = _part()
+            part = TRAIN if adversarial else _part()  # only training images are attacked while training goes on
             classes, causes = _filters(facts, part)
             low, high = _range()
         if classes or causes or (low, high) != EVERYTHING:
@@ -129,7 +129,7 @@ def select() -> Selection:
 
 def selection_of(
     run: Run,
-    measure: MeasureName = "zero_one",
+    measure: MeasureName | None = None,
     adversarial: bool = False,
     counted: int | None = None,
     *,
@@ -139,8 +139,10 @@ def selection_of(
     low: float = 0.0,
     high: float = 1.0,
 ) -> Selection:
-    """The selection these choices give; without any, all training images by the run's own T."""
+    """The selection these choices give; without any, all training images by the run's own measure and T."""
     config, epochs, facts = run.config()["config"], store.committed(run), store.facts(run)
+    if measure is None:
+        measure, adversarial = own_difficulty(config)
     counted = min(counted_by(config), epochs) if counted is None else counted
     values = store.scores(run, counted, measure, adversarial)
     normaliser: NormaliserName = config.get("difficulty", {}).get("normaliser", "min_max")
@@ -169,7 +171,8 @@ def selection_of(
 
 
 def _measure(config: dict[str, Any]) -> tuple[MeasureName, bool]:
-    address.bind("measure", "zero_one", lambda name: name in MEASURES)
+    own_measure, own_adversarial = own_difficulty(config)
+    address.bind("measure", own_measure, lambda name: name in MEASURES)
     measure: MeasureName = st.selectbox(
         "Measure",
         list(MEASURES),
@@ -181,7 +184,7 @@ def _measure(config: dict[str, Any]) -> tuple[MeasureName, bool]:
     attacks = config["phases"][0]["objective"] or config["objective"]
     if attacks["kind"] == "standard":
         return measure, False
-    address.bind("seen", CLEAN, lambda signal: signal in (CLEAN, ATTACKED))
+    address.bind("seen", ATTACKED if own_adversarial else CLEAN, lambda signal: signal in (CLEAN, ATTACKED))
     signal = st.segmented_control(
         "Seen on",
         [CLEAN, ATTACKED],

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dpls.config import RunConfig, make_config, preset_names, preset_title, read_settings
+from dpls.data import Folder
 from dpls.data.benchmarks import Cifar10, FashionMnist
 from dpls.errors import UserError
 from dpls.estimate import Estimate, estimate, in_words
@@ -48,8 +49,11 @@ def base_settings(base: str, lambda_min: float | None) -> RunConfig:
 
 def ask() -> tuple[RunConfig | None, str]:
     """The form; the checked configuration, or None where something is wrong, which is then said; and the label."""
+    if started := st.session_state.pop("started", None):  # what was just started stays in form and address
+        st.session_state["from"] = st.session_state["watched"] = started
+        address.forget("lambda")
     runs = {run.id: run for run in store.all_runs() if store.readable(run)}
-    names = sorted(preset_names(), key=lambda name: not name.startswith("demo"))
+    names = sorted(preset_names(), key=lambda name: (not name.startswith("demo"), not name.startswith("your")))
     address.bind("from", names[0], lambda name: name in names or name in runs)
     address.bind("lambda", None, lambda value: value is None or 0 < value <= 1)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
@@ -93,9 +97,11 @@ def start(config: RunConfig, label: str) -> None:
         try:
             run = submit(config, runs_root(), label)
             Local().submit(run)
-            outcome["watched"] = run.id
-        except (UserError, OSError) as error:
+            outcome["started"] = run.id
+        except UserError as error:
             outcome["refusal"] = str(error)
+        except Exception as error:  # nobody else would ever see what ends a thread
+            outcome["refusal"] = f"the run was not started ({type(error).__name__}: {error})"
 
     thread = Thread(target=prepare)
     thread.start()
@@ -112,21 +118,31 @@ def start(config: RunConfig, label: str) -> None:
 
 
 @st.cache_data(ttl=30, max_entries=50, show_spinner=False)
-def cost_of(settings: str) -> Estimate | None:
-    """The estimate for a configuration as JSON; looking for its images may mean looking through a folder."""
+def look(settings: str) -> tuple[Estimate | None, str]:
+    """The estimate for a configuration as JSON, and what its folder holds; both may mean looking through many files."""
     config = RunConfig.model_validate_json(settings)
-    return estimate(config, store.all_runs(), data_root(runs_root()))
+    found = config.data.source.described() if isinstance(config.data.source, Folder) else ""
+    return estimate(config, store.all_runs(), data_root(runs_root())), found
 
 
 def offer(config: RunConfig | None, label: str) -> None:
     """What it will cost, and the button; a source that is not there is said before anybody presses it."""
-    cost = None
+    cost, found = None, ""
     if config:
         try:
-            cost = cost_of(config.model_dump_json())
+            cost, found = look(config.model_dump_json())
         except UserError as error:
             st.error(escape(str(error)) + ".", icon=":material/error:")
             config = None
+    if found:
+        st.caption(f"Found {escape(found)}.")
+    if config and config.data.probes and config.data.source.kind not in store.EMBEDDED:
+        share = sum(probe.share for probe in config.data.probes)
+        st.warning(
+            f"{len(config.data.probes)} causes of difficulty will be planted in {share:.0%} of the training images,"
+            " wrong labels among them. To leave the images as they are, set how many probes to 0.",
+            icon=":material/warning:",
+        )
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=config is None) and config:
             start(config, label)
@@ -135,4 +151,7 @@ def offer(config: RunConfig | None, label: str) -> None:
             st.caption(f"About {in_words(cost.seconds)}, {escape(cost.basis)}.")
         elif config:
             st.caption("How long it takes is known once it runs: its images have not been read yet.")
+    capacity = Local().capacity()
+    if set(capacity.slots) <= set(capacity.busy):
+        st.caption("Another run is at work on this machine; a new one waits its turn.")
     manage.show_refusal()

@@ -108,9 +108,9 @@ def _coded(cause: NDArray[np.str_]) -> tuple[tuple[str, ...], NDArray[np.uint8]]
 def _facts_without_images(path: Path, missing: str) -> Facts:
     table = Run(path).examples()
     labels = table["label"].to_numpy()
-    pairs = table[["label", "class"]].drop_duplicates().sort_values("label")
+    names = dict(zip(labels.tolist(), table["class"], strict=True))
     return Facts(
-        tuple(pairs["class"]),
+        tuple(str(names.get(label, "")) for label in range(int(labels.max()) + 1)),
         labels,
         table["split"].map({name: index for index, name in enumerate(PARTS)}).to_numpy().astype(np.uint8),
         *_coded(table["cause"].to_numpy(str)),

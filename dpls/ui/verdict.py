@@ -24,6 +24,7 @@ def show_verdict(s: Selection) -> None:
     doubts = [check.name for check in found if check.level != GOOD]
     label = f":{COLOURS[worst]}[{ICONS[worst]} **{SENTENCES[worst]}**]"
     with st.expander(f"{label} {'Look at: ' + ', '.join(doubts) + '.' if doubts else ''}", key="verdict"):
+        st.caption("Checked on the training images.")
         for check in found:
             st.markdown(f":{COLOURS[check.level]}[{ICONS[check.level]}] **{check.name}.** {check.sentence}")
 
@@ -54,4 +55,4 @@ def show_planted(s: Selection) -> None:
         },
         alt="How well difficulty finds each planted cause",
     )
-    st.caption("All training images, whatever the filters.")
+    st.caption("AUROC: 1 is always found, 0.5 no better than chance. All training images, whatever the filters.")
