@@ -272,6 +272,20 @@ def test_an_image_is_opened_and_the_next_one(server: Server, page: Page) -> None
     expect(dialog).to_have_count(0)
 
 
+def test_the_way_back_leads_back(server: Server, page: Page) -> None:
+    run = next(r for r in list_runs(server.runs) if r.label() == "made")
+    page.goto(f"{server.url}/images?run={run.id}&class=pear")
+    drawn(page)
+    page.locator("[data-ready] button").first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    page.wait_for_url(re.compile("id="))
+    page.go_back()
+    expect(dialog).to_have_count(0)
+    assert "id=" not in page.url
+    assert "class=pear" in page.url
+
+
 def test_a_tile_shows_the_pixels_of_its_own_example(server: Server, page: Page) -> None:
     """Trap: a wrong picture after filtering. A made image spells its id in its first pixels."""
     run = next(r for r in list_runs(server.runs) if r.label() == "made")
@@ -341,7 +355,7 @@ def test_label_and_delete(server: Server, page: Page) -> None:
     run = make_run(server.runs, number=9, label="to delete")
     page.goto(f"{server.url}/?run={list_runs(RECORDED)[0].id}")
     drawn(page)
-    grid = page.locator(".st-key-runs canvas").first
+    grid = page.locator("[class*=st-key-runs] canvas").first
     grid.scroll_into_view_if_needed()
     box = grid.bounding_box()
     assert box
