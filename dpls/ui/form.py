@@ -37,11 +37,12 @@ class Form:
                 for name in simple:
                     found[name] = self._simple(name, model.model_fields[name], values.get(name), path)
         nested = [name for name in names if name not in simple]
-        grid = st.grid(min(3, max(1, len(nested))), min_column_width=280, gap="small")
+        lists = [name for name in nested if _entry(_without_none(model.model_fields[name].annotation)[0]) is not None]
+        columns = min(3, max(1, len(nested) - len(lists)))
+        grid = st.grid(columns, min_column_width=280, gap="small")
         for name in nested:
             field = model.model_fields[name]
-            is_list = _entry(_without_none(field.annotation)[0]) is not None
-            with grid.cell(column_span="all" if is_list or len(nested) == 1 else 1):
+            with grid.cell(column_span="all" if name in lists else 1):
                 found[name] = self._nested(
                     name, field.annotation, values.get(name), f"{path}{name}", _help(field, path + name)
                 )
@@ -131,7 +132,7 @@ def _help(field: FieldInfo, path: str) -> str:
     """What it means, its unit and default, what the article uses, and how a terminal says it."""
     extra = field.json_schema_extra
     unit = f", in {extra['unit']}" if isinstance(extra, dict) and "unit" in extra else ""
-    meaning = f"{field.description or path.rsplit('.', 1)[-1].replace('_', ' ')}{unit}."
+    meaning = f"{(field.description or path.rsplit('.', 1)[-1].replace('_', ' ')).rstrip('.')}{unit}."
     default = field.get_default(call_default_factory=False)
     simple = isinstance(default, int | float | str | bool) and not field.is_required()
     shown = f" Default: {_as_text(default)}." if simple else ""

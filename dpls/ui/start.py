@@ -75,7 +75,8 @@ def ask() -> tuple[RunConfig | None, str]:
         st.caption(f"The last phase smooths by DPLS with lambda\\_min = {lambda_min:g}.")
     form = Form(f"{base}/{lambda_min}/")
     settings: dict[str, Any] = {}
-    with st.expander("All settings", key="settings"):
+    waits = values["data"]["source"].get("path") == ""  # nothing goes on before somebody has typed it
+    with st.expander("All settings", key="settings", expanded=waits):
         for tab, group in zip(st.tabs(list(TABS)), TABS.values(), strict=True):
             with tab:
                 settings |= form.fields(RunConfig, group, values)
