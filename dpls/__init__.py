@@ -13,9 +13,13 @@ evaluation    which examples a net gets right, with what interval
 data          sources, probes, cache, tensors, augmentation
 config        RunConfig, presets, the chained recipe hash
 runs          the run directory: every file name in one place
-submission    from a configuration to a run directory; worker: from there to a finished run
+submission    from a configuration to a run directory; worker: from there to a finished run; progress: how far
+jobs          who starts workers, stops and resumes them; slots: who may compute now
 checkpoints   full states, resuming, branching
-examples      the per-example table; report: a run in words
+examples      the per-example table; report: a run in words, two runs compared
+verdict       may this difficulty be believed? estimate: how long a run will take
+charts        tables to plotly figures; ui: the Streamlit pieces that pages share
+recorded      the finished runs the app opens on
 cli           python -m dpls; bench and doctor: how fast, and what is missing
 randomness    seeds mixed by hash, noise by example
 
