@@ -61,6 +61,6 @@ with page("Difficulty", "How hard the images of a run are. Drag across the histo
             config={"displayModeBar": False},
             alt="Where the images of each class lie between easy and hard",
         )
-        st.caption("Each row is a class, darker where more of its images lie; the dot is its mean.")
+        st.caption("Each row is a class, its colour stronger where more of its images lie; the dot is its mean.")
     with halves.cell():
         show_planted(s)
