@@ -87,11 +87,10 @@ def epoch_passes(config: RunConfig, phase: Phase, counts: tuple[int, int, int]) 
     return kept * passes_a_step(config, phase) + swept + validated
 
 
-def total_passes(config: RunConfig, counts: tuple[int, int, int], done: int = 0) -> float:
-    """Forward passes' worth of what remains after ``done`` epochs, evaluations of both checkpoints included."""
+def total_passes(config: RunConfig, counts: tuple[int, int, int]) -> float:
+    """Forward passes' worth of a whole run, evaluations of both checkpoints included."""
     training = sum(
-        (phase.until - max(start, done)) * epoch_passes(config, phase, counts)
-        for start, phase in config.phases_after(done)
+        (phase.until - start) * epoch_passes(config, phase, counts) for start, phase in config.phases_after(0)
     )
     return training + 2 * counts[TEST] * (1 + sum(_attacked(attack) for attack in config.evaluations))
 
@@ -106,14 +105,14 @@ def speed(config: RunConfig, sizes: Sizes, seconds: float, epochs: int) -> float
     return passes * forward_operations(config.net, sizes) / max(seconds, 1e-3)
 
 
-def estimate(config: RunConfig, runs: Iterable[Run], root: Path, done: int = 0) -> Estimate | None:
+def estimate(config: RunConfig, runs: Iterable[Run], root: Path) -> Estimate | None:
     """From the speed of the most similar run, the newest among equals; None where there is nothing to go by."""
     sizes = sizes_of(config, root)
     found = [(*likeness, run) for run in runs if (likeness := _likeness(run, config))]
     if sizes is None or not found:
         return None
     alike, _, own, _, operations, run = max(found, key=lambda entry: entry[:4])
-    seconds = total_passes(config, sizes.counts, done) * forward_operations(config.net, sizes) / operations
+    seconds = total_passes(config, sizes.counts) * forward_operations(config.net, sizes) / operations
     where = "here" if own else "perhaps on another machine"
     net = ("another network, so very roughly", "a network of the kind, so roughly", "the same network and images")[
         alike

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,28 +20,38 @@ def row(run: Run) -> dict[str, Any]:
     """What a list of runs shows; a damaged run is a row, too, and does not hide the others."""
     try:
         status, stored, _ = run.status(), run.config(), run.metrics()
-        datetime.fromisoformat(status["created"])
+        age = datetime.now(UTC) - datetime.fromisoformat(status["created"])
         found = {
             "id": run.id,
             "label": run.label(),
             "state": run.state(),
             "epoch": status["epoch"],
             "epochs": status["epochs"],
+            "done": status["epoch"] / max(1, status["epochs"]),
             "created": status["created"],
+            "age": age.total_seconds(),
             "error": status["error"],
             "parent": stored["parent"],
             "data": data_of(stored["config"]),
             "method": method_of(stored["config"]),
             "evaluations": [run.evaluation(name) for name in run.evaluation_names()],
         }
-        int(found["epoch"]) / max(1, int(found["epochs"]))
         for evaluation in best_of(found["evaluations"]):
-            with_interval(evaluation)
+            with_interval(evaluation)  # what a list shows of it is there
         return found
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"run {run.id} is damaged ({type(error).__name__}: {error}); restore its files or delete it"
         reason = str(error) if isinstance(error, UserError) else reason
-        nothing = {"label": reason, "epoch": 0, "epochs": 0, "created": None, "parent": None, "evaluations": []}
+        nothing = {
+            "label": reason,
+            "epoch": 0,
+            "epochs": 0,
+            "done": 0.0,
+            "created": None,
+            "age": None,
+            "parent": None,
+            "evaluations": [],
+        }
         return {"id": run.id, "state": "damaged", "error": reason, "data": "", "method": "", **nothing}
 
 

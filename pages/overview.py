@@ -17,7 +17,8 @@ def show_extremes(run: Run) -> None:
     hardest, natural, easiest = images.extremes(s, 14)
     planted = int((s.facts.cause[hardest] > 0).sum())
     why = f" {planted} of these {len(hardest)} were made hard on purpose: the mark says how." if planted else ""
-    st.markdown(f"**Hardest**: wrong most often in the first {s.counted} epochs.{why}")
+    by = "wrong most often" if s.measure == "zero_one" else f"by {s.measure_name}"
+    st.markdown(f"**Hardest**: {by} in the first {s.counted} epochs.{why}")
     images.show(s, hardest, "hardest", one_row=True, then="pages/images.py")
     if planted and len(natural):
         st.markdown("**Hardest by nature**: nobody touched these.")

@@ -7,6 +7,7 @@ import torch
 
 from dpls.config import make_config, override, preset_names, read_settings
 from dpls.estimate import (
+    ATTACKED_SHARE,
     Sizes,
     epoch_passes,
     estimate,
@@ -50,11 +51,11 @@ def test_passes_of_a_step() -> None:
     assert passes("objective.attack.steps=10", "observing=presentation") == 2 * 10 + 3 + 1
 
 
-def test_what_is_done_costs_nothing() -> None:
-    c = config().resolved()
-    counts = (80, 20, 20)
-    whole, rest = total_passes(c, counts), total_passes(c, counts, done=4)
-    assert whole - rest == pytest.approx(4 * epoch_passes(c, c.phases[0], counts))
+def test_a_run_costs_its_epochs_and_its_evaluations() -> None:
+    c, counts = config().resolved(), (80, 20, 20)
+    epochs = 4 * epoch_passes(c, c.phases[0], counts) + 2 * epoch_passes(c, c.phases[1], counts)
+    evaluations = 2 * 20 * (1 + (2 + 2 * 3 * ATTACKED_SHARE))  # both checkpoints, clean and under 3 steps
+    assert total_passes(c, counts) == pytest.approx(epochs + evaluations)
 
 
 def test_an_estimate_is_exact_for_the_run_it_comes_from(tmp_path: Path) -> None:
@@ -66,7 +67,8 @@ def test_an_estimate_is_exact_for_the_run_it_comes_from(tmp_path: Path) -> None:
     sizes = sizes_of(c, tmp_path / "data")
     assert sizes == Sizes((80, 20, 20), 3, 32, 10)
     assert speed(c, sizes, seconds, 6) > 0
-    training = found.seconds * (1 - total_passes(c, sizes.counts, done=6) / total_passes(c, sizes.counts))
+    epochs = sum((p.until - start) * epoch_passes(c, p, sizes.counts) for start, p in c.phases_after(0))
+    training = found.seconds * epochs / total_passes(c, sizes.counts)
     assert training == pytest.approx(seconds, rel=0.5), "the median epoch stands for all"
     assert "here" in found.basis
 

@@ -330,6 +330,11 @@ def test_runs_are_listed_newest_first_and_damaged_ones_by_name(trainable: Path) 
             ("evaluations/clean_best.json", "{}"),
             ("status.json", '{"state": "done", "epoch": 1, "epochs": "x", "created": "2026-01-01", "error": null}'),
             ("status.json", '{"state": "done", "epoch": 1, "epochs": 2, "created": "garbage", "error": null}'),
+            (
+                "status.json",
+                '{"state": "done", "epoch": 1, "epochs": "7", "created": "2026-01-01T00:00:00+00:00", "error": null}',
+            ),
+            ("status.json", '{"state": "done", "epoch": 1, "epochs": 2, "created": "2026-01-01", "error": null}'),
             ("config.json", '{"config": [], "parent": null}'),
         ]
     ):
@@ -337,10 +342,10 @@ def test_runs_are_listed_newest_first_and_damaged_ones_by_name(trainable: Path) 
     app = open_page("overview", run=second.id)
     assert not app.error
     table = app.dataframe[0].value
-    assert list(table["state"][:4]) == ["damaged"] * 4
-    assert list(table["run"][4:6]) == ["second", "first"]
-    assert table["clean"][4].startswith(f"{second.evaluation('clean_best')['accuracy']:.1%} [")
-    assert len(app.warning) == 4
+    assert list(table["state"][:6]) == ["damaged"] * 6
+    assert list(table["run"][6:8]) == ["second", "first"]
+    assert table["clean"][6].startswith(f"{second.evaluation('clean_best')['accuracy']:.1%} [")
+    assert len(app.warning) == 6
 
 
 def test_two_runs_side_by_side(runs: Path) -> None:

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -28,11 +27,10 @@ STATES = {
 }
 
 
-def age(created: str | None) -> str:
+def age(seconds: float | None) -> str:
     """e.g. ``3 h``."""
-    if created is None:
+    if seconds is None:
         return ""
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds()
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= length:
             return f"{seconds // length:.0f} {unit}"
@@ -77,8 +75,8 @@ def _shown(run: Run, row: dict[str, Any]) -> dict[str, Any]:
         "method": row["method"],
         "clean": report.with_interval(clean),
         "attacked": report.with_interval(attacked) + attack,
-        "done": row["epoch"] / max(1, row["epochs"]),
-        "age": age(row["created"]),
+        "done": row["done"],
+        "age": age(row["age"]),
         "id": run.id[-4:],
     }
 
@@ -163,7 +161,7 @@ def compare(first: Run, second: Run) -> None:
         for name in shared:
             a, b = first.evaluation(name), second.evaluation(name)
             change = report.difference(first, second, name)
-            words = f": {change}" if change else " (other test images, so not comparable one by one)"
+            words = f": {change}" if change else " (not the same test images or attack, so not comparable one by one)"
             st.markdown(
                 f"- {a['attack']}, {a['checkpoint']}: {report.with_interval(a)} and {report.with_interval(b)}{words}"
             )
