@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,9 +56,20 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="PATH=VALUE", help="e.g. --set phases.1.factors.lambda_min=0.7"
     )
     train.add_argument("--label", default="", type=_one_line, help="a name of your own for the run")
+    experiment = command("experiment", _experiment, "run one of the three memorization experiments, or go on with it")
+    experiment.add_argument("kind", choices=["pruning", "subsets", "membership"])
+    experiment.add_argument(
+        "preset",
+        metavar="PRESET",
+        help="two-core, two-core-natural, classroom, paper; or what train takes, as the base",
+    )
+    experiment.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="e.g. --set seeds=1 --set base.net.width=16"
+    )
+    experiment.add_argument("--plan", action="store_true", help="say what it would run and cost, and start nothing")
     work = command("work", _work, "work on a run directory: start or resume it")
     work.add_argument("directory", type=Path, metavar="DIR")
-    work.add_argument("--if-queued", action="store_true", help="only if it still waits (as the app does)")
+    work.add_argument("--if-queued", action="store_true", help="only if it still waits; then what else waits")
     evaluate = command("evaluate", _evaluate, "evaluate a checkpoint of a run on its test images")
     evaluate.add_argument("run")
     evaluate.add_argument("--attack", default="pgd20", help="pgd20, or any other number of steps (default: pgd20)")
@@ -97,21 +109,87 @@ def _train(args: argparse.Namespace) -> int:
     return _work_on(run)
 
 
+def _experiment(args: argparse.Namespace) -> int:
+    from dpls import worker
+    from dpls.experiments.cost import cost
+    from dpls.experiments.plans import read_experiment
+    from dpls.experiments.results import result_of
+    from dpls.experiments.stored import next_of, requeue, submit_all
+
+    experiment = read_experiment(args.kind, args.preset, args.set)
+    print(cost(experiment, args.runs).in_words, flush=True)
+    if args.plan:
+        for planned in experiment.plan():
+            print(f"  {planned.role}" + (f"  (from epoch {experiment.border} on)" if planned.after else ""))
+        return 0
+    stored = submit_all(experiment, args.runs)
+    requeue(stored)
+    tried: set[str] = set()
+    with worker.shown_log():
+        while stored.states()["done"] < len(stored.content["arms"]):
+            run = next_of(stored, tried)
+            if run is None and not stored.is_worked_on():
+                break
+            if run is None:  # another worker has what is left
+                time.sleep(1)
+                continue
+            tried.add(run.id)
+            try:
+                print(f"\n{stored.states()['done'] + 1} of {len(stored.content['arms'])}: {run.label()}", flush=True)
+                worker.work(run, if_queued=True)
+            except worker.Stopped as stopped:
+                if not stopped.asked:
+                    print(f"dpls: stopped; the same command goes on with {stored.id}", file=sys.stderr)
+                    return 1
+            except UserError as error:
+                print(f"dpls: {run.label()}: {error}", file=sys.stderr)
+    left = len(stored.content["arms"]) - stored.states()["done"]
+    if left:
+        print(f"dpls: {left} runs of {stored.id} did not finish; the same command goes on with them", file=sys.stderr)
+        return 1
+    print(result_of(stored).text())
+    print(stored.id)
+    return 0
+
+
 def _work(args: argparse.Namespace) -> int:
     path = args.directory.resolve()
     if not (path / "config.json").exists():
         raise UserError(f"{str(args.directory)!r} is no run directory; list runs with `python -m dpls runs`")
-    return _work_on(Run(path), args.if_queued)
+    return _work_through(Run(path)) if args.if_queued else _work_on(Run(path))
 
 
-def _work_on(run: Run, if_queued: bool = False) -> int:
+def _work_through(run: Run) -> int:
+    """Works on a run that waits, then on what else waits in its folder: loading torch takes longer than many a run."""
     from dpls import worker
+    from dpls.jobs import hindrance, next_ready
+
+    tried = {run.id}
+    waiting = run if hindrance(run) is None else next_ready(run.path.parent, tried)
+    while waiting:
+        try:
+            tried.add(waiting.id)
+            worker.work(waiting, if_queued=True)
+        except worker.Stopped as stopped:
+            if not stopped.asked:
+                return 1
+        except UserError as error:
+            print(f"dpls: {error}", file=sys.stderr)
+        waiting = next_ready(run.path.parent, tried)
+    return 0
+
+
+def _work_on(run: Run) -> int:
+    from dpls import worker
+    from dpls.jobs import hindrance
 
     with run.lock():  # refused before the start where another worker holds it
         pass
+    if hindered := hindrance(run):
+        raise UserError(f"run {run.id} cannot start yet: {hindered[1]}")
     try:
         with worker.shown_log():
-            worker.work(run, if_queued)
+            worker.work(run)
     except worker.Stopped:
         return 1
     except UserError as error:

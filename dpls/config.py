@@ -119,6 +119,9 @@ class RunConfig(Component):
     )
     selection: Selection = Selection()
     evaluations: tuple[AnyAttack, ...] = Field((PGD(steps=20),), description="attacks on the test split after training")
+    evaluate_training: bool = Field(
+        False, description="evaluate the last checkpoint on the training images, too; those left out are among them"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="initialisation, order, augmentation and attack noise")
     precision: Precision = Field("auto", description="bfloat16 where the hardware multiplies it natively, else float32")
     device: DeviceName = "auto"
@@ -129,7 +132,7 @@ class RunConfig(Component):
         if ends != sorted(set(ends)):
             raise ValueError(f"phases must end at rising epochs, got {ends}")
         first = self.phases[0].subset
-        if self.phases[0].factors.needs_difficulty or (first and first.scores == "self" and first.drop != "random"):
+        if self.phases[0].factors.needs_difficulty or (first and first.needs_difficulty and not first.scores):
             raise ValueError(
                 "the first phase cannot use difficulty, nothing is recorded yet; put a phase with hard labels before it"
             )
@@ -221,7 +224,9 @@ def _chain(config: RunConfig, epoch: int, fingerprint: str) -> str:
     for number in range(epoch):
         start, phase = config.phases_after(number)[0]
         content = phase.model_dump(mode="json", exclude={"until"})
-        if phase.factors.needs_difficulty or (phase.subset and phase.subset.scores == "self"):
+        if phase.factors.needs_difficulty or (
+            phase.subset and phase.subset.needs_difficulty and not phase.subset.scores
+        ):
             content |= {"difficulty": config.difficulty.model_dump(mode="json"), "start": start}
         if not merged or merged[-1][0] != content:
             merged.append((content, []))

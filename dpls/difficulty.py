@@ -1,10 +1,9 @@
-"""Difficulty measures, computed from the record afterwards; and what orders or normalises them. numpy only.
+"""Difficulty measures, computed from the record afterwards; and what normalises them. numpy only.
 
 Columns hold natural values, their direction stands in the table; ``difficulty`` is always in [0, 1], higher = harder.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -164,29 +163,6 @@ def signals_of(dynamics: Dynamics, adversarial: bool) -> Dynamics:
     if adversarial:
         return {name.removesuffix("_adv"): array for name, array in dynamics.items() if name.endswith("_adv")}
     return {name: array for name, array in dynamics.items() if not name.endswith("_adv")}
-
-
-@dataclass(frozen=True)
-class Selection:
-    """keep: bool (N,); tied: examples outside the cut that score the same as one inside, chosen between by the seed."""
-
-    keep: NDArray[np.bool_]
-    tied: int
-
-
-def leave_out(difficulty: Array, share: float, which: Literal["hardest", "easiest", "random"], seed: int) -> Selection:
-    """All but round(share * N) of N examples; ties at the cut are broken by the seed. NaN is left out last.
-
-    Share 0 keeps everything. Rows are only marked, so ids stay what they were.
-    """
-    count = round(share * len(difficulty))
-    shuffled = np.random.default_rng(seed).permutation(len(difficulty))
-    key = {"hardest": -difficulty, "easiest": difficulty, "random": np.zeros(len(difficulty))}[which]
-    order = shuffled[np.argsort(key[shuffled], kind="stable")]  # argsort puts NaN last
-    keep = np.ones(len(difficulty), dtype=bool)
-    keep[order[:count]] = False
-    tied = int((key[keep] == key[order[count - 1]]).sum()) if count and which != "random" else 0
-    return Selection(keep, tied)
 
 
 def auroc(scores: Array, positive: NDArray[np.bool_]) -> float:

@@ -81,7 +81,7 @@ def _attacked(attack: AnyAttack) -> float:
 
 def epoch_passes(config: RunConfig, phase: Phase, counts: tuple[int, int, int]) -> float:
     """Forward passes' worth of an epoch: training, the sweep over all images, the attack on validation images."""
-    kept = counts[TRAIN] * (1 - (phase.subset.share if phase.subset else 0))
+    kept = counts[TRAIN] * (1 if phase.subset is None or phase.subset.refill else phase.subset.left)
     swept = sum(counts) - (counts[TRAIN] if config.observing == "presentation" else 0)
     validated = counts[VALIDATION] * _attacked(config.selection.attack) / config.selection.every
     return kept * passes_a_step(config, phase) + swept + validated
@@ -92,7 +92,8 @@ def total_passes(config: RunConfig, counts: tuple[int, int, int]) -> float:
     training = sum(
         (phase.until - start) * epoch_passes(config, phase, counts) for start, phase in config.phases_after(0)
     )
-    return training + 2 * counts[TEST] * (1 + sum(_attacked(attack) for attack in config.evaluations))
+    evaluated = 2 * counts[TEST] + (counts[TRAIN] if config.evaluate_training else 0)
+    return training + evaluated * (1 + sum(_attacked(attack) for attack in config.evaluations))
 
 
 def speed(config: RunConfig, sizes: Sizes, seconds: float, epochs: int) -> float:

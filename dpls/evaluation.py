@@ -20,6 +20,7 @@ from dpls.data.split import Split
 from dpls.models import frozen_eval, is_right
 from dpls.randomness import Noise, mix
 from dpls.runs import Run, write_json, write_whole
+from dpls.statistics import wilson
 
 
 class Accuracy(NamedTuple):
@@ -32,16 +33,6 @@ class Accuracy(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.value:.1%} [{self.low:.1%}, {self.high:.1%}] (n = {self.n:,})"
-
-
-def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson score interval for a share, 95 % unless z says otherwise. Wilson, 1927, JASA 22."""
-    if n == 0:
-        return 0.0, 1.0
-    p = successes / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def accuracy(correct: Tensor) -> Accuracy:
@@ -91,11 +82,10 @@ def probabilities(net: nn.Module, dataset: Dataset, device: torch.device, batch_
     return found
 
 
-def evaluation_name(attack: AnyAttack | None, checkpoint: str) -> str:
-    """clean_best, pgd20_8-255_best."""
-    if attack is None:
-        return f"clean_{checkpoint}"
-    return f"{attack.name}_{show_fraction(attack.radius).replace('/', '-')}_{checkpoint}"
+def evaluation_name(attack: AnyAttack | None, checkpoint: str, part: int = TEST) -> str:
+    """clean_best, pgd20_8-255_best; of training images clean_last_train."""
+    what = "clean" if attack is None else f"{attack.name}_{show_fraction(attack.radius).replace('/', '-')}"
+    return f"{what}_{checkpoint}" if part == TEST else f"{what}_{checkpoint}_{PARTS[part]}"
 
 
 def evaluate(
@@ -114,7 +104,7 @@ def evaluate(
     began = time.perf_counter()
     outcome = correct(net, split, attack, dtype=dtype)
     result = accuracy(outcome)
-    name = evaluation_name(attack, checkpoint["name"])
+    name = evaluation_name(attack, checkpoint["name"], part)
     table = pd.DataFrame({"id": split.ids.cpu().numpy(), "correct": outcome.cpu().numpy()})
     write_whole(run.evaluations / f"{name}.parquet", table.to_parquet(index=False))
     write_json(

@@ -7,6 +7,7 @@ the run stands, the lock whether its worker lives. Closing the browser or the ap
 import subprocess
 import sys
 import threading
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -15,7 +16,7 @@ from dpls import slots
 from dpls.errors import UserError
 from dpls.runs import Run, list_runs, now
 
-UNFINISHED = ("queued", "interrupted")
+WAITING = ("queued", "blocked")
 
 
 class Capacity(NamedTuple):
@@ -67,11 +68,11 @@ class Local:
         return run.state()
 
     def cancel(self, run: Run) -> None:
-        if run.state() not in ("queued", "running", "interrupted"):
+        if run.state() not in (*WAITING, "running", "interrupted"):
             raise UserError(f"run {run.id} is {run.state()}; only a queued or running one can be stopped")
         if not run.is_locked():  # no worker has it yet: one that comes now will find that it need not
             with suppress(UserError), run.lock():
-                run.write_status(state="cancelled", finished=now())
+                run.write_status(state="cancelled", finished=now(), error=None)
                 return
         run.stop_file.touch()
 
@@ -86,14 +87,67 @@ class Local:
         return Capacity(slots.slots_for("auto"), slots.busy())
 
 
-def take_up(launcher: Launcher, runs: Path) -> list[Run]:
-    """Starts workers on the runs of a folder that wait for one or lost theirs; which ones."""
-    taken = []
+def hindrance(run: Run) -> tuple[str, str] | None:
+    """Why a run cannot start yet: ('queued' or 'blocked', a sentence); None where it can.
+
+    It needs its parent's state at the border, and the tables of the runs whose scores choose its examples. Blocked is
+    one that waits for a run nobody works on.
+    """
+    stored, runs = run.config(), run.path.parent
+    parent = stored["parent"]
+    needed = [(name, None) for name in stored.get("needs", ())] + ([(parent["run"], parent["epoch"])] if parent else [])
+    for name, epoch in needed:
+        other = Run(runs / name)
+        if not other.config_file.exists():
+            if epoch is None:
+                return "blocked", f"it needs the scores of run {name}, which is gone"
+            continue  # without its parent a run trains the beginning itself
+        state = other.state()
+        if state == "done" or (epoch is not None and len(other.metrics()) >= epoch):
+            continue
+        if state in ("queued", "running"):
+            return "queued", f"waits for run {name}"
+        return "blocked", f"it needs run {name}, which is {state}; resume that one"
+    return None
+
+
+def next_ready(runs: Path, besides: Collection[str] = ()) -> Run | None:
+    """The oldest run of a folder that waits, for no other run, and has no worker; ids in ``besides`` are passed over.
+
+    What is blocked is marked so.
+    """
     for run in list_runs(runs):
         try:
-            if run.state() in UNFINISHED and not run.is_locked():
-                launcher.submit(run)
-                taken.append(run)
+            state = run.status()["state"]
+            if state not in WAITING or run.id in besides or run.is_locked():
+                continue
+            found = hindrance(run)
+            if found is None:
+                return run
+            if found[0] != state:
+                with run.lock():
+                    run.write_status(state=found[0], error=found[1] if found[0] == "blocked" else None)
         except (UserError, OSError):  # a damaged run must not keep the others from going on
             continue
-    return taken
+    return None
+
+
+def take_up(launcher: Launcher, runs: Path) -> list[Run]:
+    """Starts workers on the runs of a folder that wait or lost theirs; which ones were started.
+
+    One worker a slot: one that has done with its run goes on with the next.
+    """
+    busy = 0
+    for run in list_runs(runs):
+        try:
+            busy += run.is_locked()
+            if run.state() == "interrupted":
+                with run.lock():
+                    run.write_status(state="queued", stage=None)
+        except (UserError, OSError):
+            continue
+    taken: dict[str, Run] = {}
+    while len(taken) + busy < len(launcher.capacity().slots) and (ready := next_ready(runs, taken)):
+        launcher.submit(ready)
+        taken[ready.id] = ready
+    return list(taken.values())

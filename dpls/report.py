@@ -3,11 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dpls import statistics
 from dpls.component import show_fraction
 from dpls.difficulty import auroc
 from dpls.errors import UserError
@@ -78,9 +79,15 @@ def method_of(config: Mapping[str, Any]) -> str:
         )
     elif factors["kind"] == "uniform":
         words += f", uniform {factors['factor']:g}"
-    if phase["subset"]:
-        words += f", without the {phase['subset']['drop']} {phase['subset']['share']:.0%}"
-    return words
+    return words + (f", {subset_in_words(phase['subset'])}" if phase["subset"] else "")
+
+
+def subset_in_words(subset: Mapping[str, Any]) -> str:
+    """e.g. ``without the hardest 20%``; a subset as in config.json."""
+    chosen = {"random": "a random", "matched": "a matched random"}.get(subset["which"], f"the {subset['which']}")
+    words = f"{'without' if subset['action'] == 'drop' else 'only'} {chosen} {subset['share']:.0%}"
+    words += f" (fold {subset['fold'] + 1})" if subset["fold"] else ""
+    return words + (f" less {subset['spared']:.0%} of these" if subset["spared"] else "")
 
 
 def best_of(evaluations: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
@@ -98,22 +105,7 @@ def with_interval(evaluation: Mapping[str, Any] | None) -> str:
     return f"{evaluation['accuracy']:.1%} [{100 * evaluation['low']:.1f}, {100 * evaluation['high']:.1f}]"
 
 
-class Difference(NamedTuple):
-    """Accuracy of the second run minus the first's, on the same test images, with a 95 % interval; fractions."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        points, half = 100 * self.value, 50 * (self.high - self.low)
-        if self.low <= 0 <= self.high:
-            return f"no difference seen ({points:+.1f} ± {half:.1f} points, n = {self.n:,})"
-        return f"{'higher' if points > 0 else 'lower'} by {abs(points):.1f} ± {half:.1f} points (n = {self.n:,})"
-
-
-def difference(first: Run, second: Run, evaluation: str) -> Difference | None:
+def difference(first: Run, second: Run, evaluation: str) -> statistics.Difference | None:
     """Paired by test image; None where the two were not judged on the same images by the same evaluation.
 
     One run of each: the interval says nothing about other seeds.
@@ -127,10 +119,8 @@ def difference(first: Run, second: Run, evaluation: str) -> Difference | None:
         pd.read_parquet(run.evaluations / f"{evaluation}.parquet").set_index("id")["correct"].astype(float)
         for run in (first, second)
     )
-    steps = (after - before).dropna()
-    value, n = float(steps.mean()), len(steps)
-    half = 1.959964 * float(steps.std(ddof=0)) / math.sqrt(n)
-    return Difference(value, value - half, value + half, n)
+    shared = before.index.intersection(after.index)
+    return statistics.difference(before[shared].to_numpy()[None], after[shared].to_numpy()[None])
 
 
 def settings_that_differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -186,7 +176,7 @@ def report(run: Run, count: int = 10) -> str:
 
 def _accuracies(run: Run) -> list[str]:
     lines = ["Accuracy on the test images, with 95 % Wilson intervals:"]
-    found = [run.evaluation(name) for name in run.evaluation_names()]
+    found = [e for e in map(run.evaluation, run.evaluation_names()) if e.get("split", "test") == "test"]
     for e in found:
         interval = f"[{e['low']:.1%}, {e['high']:.1%}]"
         where = f"{e['checkpoint']:<4} (epoch {e['epoch']})"

@@ -46,6 +46,31 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
+def read_json(path: Path, folder: Path, what: str) -> dict[str, Any]:
+    """A file of a run or experiment, a table; a UserError in one sentence where it is none."""
+    try:
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds a {type(content).__name__}, no table")
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder} is not {what}: it has no {path.name}; list runs with `python -m dpls runs`"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}); restore it or delete {folder.name}") from None
+    return content
+
+
+def create_folder(path: Path) -> None:
+    """With its parents; a UserError where that cannot be done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the folder {str(path)!r} ({error.strerror}); choose another with --runs DIR"
+        ) from None
+
+
 def runs_root() -> Path:
     """Where runs are kept unless somebody says otherwise: DPLS_RUNS, or ``runs`` in the working directory."""
     return Path(os.environ.get("DPLS_RUNS") or "runs")
@@ -133,17 +158,7 @@ class Run:
         write_json(self.path / "notes.json", {"label": " ".join(label.split())})
 
     def _read_json(self, path: Path) -> dict[str, Any]:
-        try:
-            content = json.loads(path.read_text())
-            if not isinstance(content, dict):
-                raise ValueError(f"it holds a {type(content).__name__}, no table")
-        except FileNotFoundError:
-            raise UserError(
-                f"{self.path} is not a run: it has no {path.name}; list runs with `python -m dpls runs`"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} is damaged ({error}); restore it or delete the run") from None
-        return content
+        return read_json(path, self.path, "a run")
 
     # -- the lock: held for life by the worker, the only writer
 

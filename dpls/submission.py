@@ -3,47 +3,70 @@
 import json
 from pathlib import Path
 
+import numpy as np
+
 from dpls.checkpoints import stored_epochs
 from dpls.config import RunConfig
 from dpls.data import TRAIN, Dataset
 from dpls.device import resolve_device, resolve_precision
 from dpls.errors import UserError
-from dpls.examples import scores_of
+from dpls.examples import check_scores, scores_of
 from dpls.runs import Run, create_run, data_root, list_runs
 
 
-def submit(config: RunConfig, runs: Path, label: str = "") -> Run:
-    """A queued run. Its data is cached, its settings checked, and the stored state it may start from is looked up."""
+def submit(config: RunConfig, runs: Path, label: str = "", after: Run | None = None) -> Run:
+    """A queued run. Its data is cached, its settings checked, and the stored state it may start from is looked up.
+
+    ``after``: a run, finished or not, whose state at the start of the last phase this one starts from; it waits for it,
+    as it waits for the runs whose scores choose its examples.
+    """
     device = resolve_device(config.device)
     dataset, fingerprint = config.data(data_root(runs))
     _check(config, runs, dataset, fingerprint)
     precision = str(resolve_precision(config.precision, device)).removeprefix("torch.")
+    parent = find_parent(config, runs, fingerprint, precision) if after is None else _branch(config, after, fingerprint)
+    scores = {name for phase in config.phases if phase.subset for name in phase.subset.scores}
     content = {
         "recipe_hash": config.hash_at(config.epochs, fingerprint),
         "fingerprint": fingerprint,
         "states": {str(epoch): config.hash_at(epoch, fingerprint) for epoch in config.borders},
-        "parent": find_parent(config, runs, fingerprint, precision),
+        "parent": parent,
+        "needs": sorted(scores),
         "config": config.model_dump(mode="json"),
     }
     return create_run(runs, content, config.epochs, label)
 
 
+def _branch(config: RunConfig, after: Run, fingerprint: str) -> dict[str, str | int]:
+    """The start of the last phase, in a run that comes to the very same state there."""
+    epoch = config.last_phase_start
+    expected = config.hash_at(epoch, fingerprint)
+    if after.config()["states"].get(str(epoch)) != expected:
+        raise UserError(f"run {after.id} does not pass through the state in which the last phase starts")
+    return {"run": after.id, "epoch": epoch, "hash": expected}
+
+
 def _check(config: RunConfig, runs: Path, dataset: Dataset, fingerprint: str) -> None:
     """What can be wrong only for these images and these runs."""
     ids = dataset.ids(TRAIN)
-    for phase in config.phases:
+    for number, phase in enumerate(config.phases):
         phase.factors.check(len(dataset.classes))
         if phase.subset is None:
             continue
-        left = len(ids) - round(phase.subset.share * len(ids))
+        left = round(phase.subset.left * len(ids))
         if left < 2:
-            raise UserError(
-                f"subset.share = {phase.subset.share:g} leaves {left} of {len(ids)} training images; 2 are needed"
-            )
-        if phase.subset.scores != "self":
-            scores_of(runs, phase.subset, ids)
-            if Run(runs / phase.subset.scores).config()["fingerprint"] != fingerprint:
-                raise UserError(f"subset.scores: run {phase.subset.scores} saw other images than this run will")
+            raise UserError(f"phases.{number}.subset leaves {left} of {len(ids)} training images; 2 are needed")
+        for name in phase.subset.scores:
+            _check_scores(Run(runs / name), fingerprint, ids)
+
+
+def _check_scores(run: Run, fingerprint: str, train_ids: np.ndarray) -> None:
+    if run.id not in [other.id for other in list_runs(run.path.parent)]:
+        raise UserError(f"subset.scores: {run.id!r} is not the id of a run in {str(run.path.parent)!r}")
+    if run.config()["fingerprint"] != fingerprint:
+        raise UserError(f"subset.scores: run {run.id} saw other images than this run will")
+    if run.state() == "done":
+        check_scores(scores_of(run.path.parent, [run.id]), [run.id], train_ids)
 
 
 def find_parent(config: RunConfig, runs: Path, fingerprint: str, precision: str) -> dict[str, str | int] | None:

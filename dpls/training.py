@@ -20,7 +20,7 @@ from dpls.device import resolve_device, resolve_precision
 from dpls.dynamics import Epoch, observe
 from dpls.errors import UserError
 from dpls.evaluation import correct
-from dpls.examples import difficulty_of, leave_out_of
+from dpls.examples import difficulty_of, kept_of
 from dpls.models import frozen_eval
 from dpls.randomness import Noise, generator, mix
 from dpls.runs import Run
@@ -69,7 +69,7 @@ def train(config: RunConfig, run: Run, dataset: Dataset, progress: Progress) -> 
                 **summary(parts, record, epoch),
             }
             seconds = time.perf_counter() - began
-            row |= {"seconds": round(seconds, 3), "images_per_second": round(len(keep) / seconds, 1)}
+            row |= {"seconds": round(seconds, 3), "images_per_second": round(len(parts.splits[TRAIN]) / seconds, 1)}
 
             run.write_dynamics(epoch, record.numpy())
             score = row[config.selection.column]
@@ -85,12 +85,11 @@ def train(config: RunConfig, run: Run, dataset: Dataset, progress: Progress) -> 
 
 def targets(parts: Parts, run: Run, phase: Phase, start: int) -> tuple[Tensor, Tensor]:
     """Factors (N,) of all training examples, and the rows that take part: from the record at the phase's start."""
-    ids = parts.splits[TRAIN].ids.cpu().numpy()
-    difficulty, keep = np.full(len(ids), np.nan), np.ones(len(ids), dtype=bool)
+    ids, labels = parts.splits[TRAIN].ids.cpu().numpy(), parts.splits[TRAIN].labels.cpu().numpy()
+    difficulty = np.full(len(ids), np.nan)
     if phase.factors.needs_difficulty:
         difficulty = difficulty_of(parts.config, run, ids, start)[ids]
-    if phase.subset is not None:
-        keep = leave_out_of(parts.config, run, phase.subset, ids, start)
+    keep = kept_of(parts.config, run, phase.subset, ids, labels, start)
     factors = phase.factors(difficulty, parts.classes)
     return torch.from_numpy(factors).float().to(parts.device), torch.from_numpy(np.flatnonzero(keep))
 
@@ -101,12 +100,13 @@ def train_epoch(
     """One pass over the rows kept, in equal batches; returns the mean loss. Records what training sees anyway."""
     config, split, net = parts.config, parts.splits[TRAIN], parts.net
     objective = phase.objective or config.objective
-    rows = keep[Noise(mix(config.seed, epoch, "order"), split.ids.cpu()[keep]).order()]
-    shifts = config.augmentation.draw(Noise(mix(config.seed, epoch, "augmentation"), split.ids.cpu()[rows]))
+    rows, visits = presentations(parts, phase, keep, epoch)
+    shifts = config.augmentation.draw(Noise(mix(config.seed, epoch, "augmentation"), visits))
     steps = math.ceil(len(rows) / config.optimiser.batch_size)
     total = torch.zeros((), device=parts.device)
     net.train()
-    for step, (some, shift) in enumerate(zip(rows.tensor_split(steps), shifts.tensor_split(steps), strict=True)):
+    batches = zip(rows.tensor_split(steps), visits.tensor_split(steps), shifts.tensor_split(steps), strict=True)
+    for step, (some, visit, shift) in enumerate(batches):
         set_learning_rate(parts.optimiser, learning_rate(config, epoch - 1 + step / steps))
         batch = split.batch(some)
         batch = batch._replace(x=config.augmentation(batch.x, shift))
@@ -116,7 +116,7 @@ def train_epoch(
                 record.put(ids, frozen_eval(net, parts.dtype)(batch.x), batch.y)
 
         labels = soft_labels(batch.y, factors[batch.rows], parts.classes)
-        noise = Noise(mix(config.seed, epoch, "attack"), ids)
+        noise = Noise(mix(config.seed, epoch, "attack"), visit.to(parts.device))
         with torch.autocast(parts.device.type, torch.bfloat16, enabled=parts.dtype == torch.bfloat16):
             loss = objective(net, batch, labels, noise, parts.dtype)
         parts.optimiser.zero_grad(set_to_none=True)
@@ -134,6 +134,21 @@ def train_epoch(
             " or set precision=float32"
         )
     return mean
+
+
+def presentations(parts: Parts, phase: Phase, keep: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+    """Rows (B,) in the order an epoch shows them, and a number (B,) for the noise of each showing: its id at first.
+
+    With ``refill`` as many as there are training examples: what is kept comes again, in another order each time.
+    """
+    split, ids = parts.splits[TRAIN], parts.splits[TRAIN].ids.cpu()[keep]
+    rounds = math.ceil(len(split) / len(keep)) if phase.subset and phase.subset.refill else 1
+    numbers = [ids + turn * (int(split.ids.max()) + 1) for turn in range(rounds)]
+    orders = [Noise(mix(parts.config.seed, epoch, "order"), number).order() for number in numbers]
+    rows = torch.cat([keep[order] for order in orders])
+    visits = torch.cat([number[order] for number, order in zip(numbers, orders, strict=True)])
+    count = len(split) if rounds > 1 else len(rows)
+    return rows[:count], visits[:count]
 
 
 def sweep(parts: Parts, record: Epoch) -> None:

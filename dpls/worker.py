@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 from dpls.errors import UserError
+from dpls.jobs import WAITING, hindrance
 from dpls.runs import Run, data_root, now, write_json
 from dpls.slots import slot
 
@@ -25,7 +26,12 @@ STOP_AGAIN = 20  # seconds until a worker that has not heard is told again
 
 
 class Stopped(BaseException):
-    """The run was told to stop; what is committed stays, and the run can be resumed."""
+    """The run was told to stop; what is committed stays, and the run can be resumed.
+
+    ``asked``: the run alone was asked to; else the process was told by a signal.
+    """
+
+    asked = False
 
 
 def work(run: Run, if_queued: bool = False) -> None:
@@ -37,22 +43,27 @@ def work(run: Run, if_queued: bool = False) -> None:
     with run.lock():
         if not if_queued:
             run.stop_file.unlink(missing_ok=True)  # asked of an earlier worker
-        elif run.status()["state"] != "queued":
+        elif run.status()["state"] not in WAITING:
             raise Stopped
+        if hindered := hindrance(run):
+            raise UserError(f"run {run.id} cannot start yet: {hindered[1]}")
         handler = logging.FileHandler(run.log_file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        log.setLevel(logging.DEBUG)
         log.addHandler(handler)
-        before = signal.signal(signal.SIGTERM, _stop)
+        before, asked = signal.signal(signal.SIGTERM, _stop), threading.Event()
         try:
             run.write_status(state="queued", stage=None, finished=None, error=None)
-            with _stop_on_request(run), slot(device, run.id, log.info) as taken:
+            with _stop_on_request(run, asked), slot(device, run.id, log.info) as taken:
                 run.write_status(state="running", started=now(), slot=taken)
                 _work(run)
             run.write_status(state="done", finished=now(), stage=None)
-        except (Stopped, KeyboardInterrupt):
+        except (Stopped, KeyboardInterrupt) as stop:
             run.write_status(state="cancelled", finished=now(), stage=None)
             log.info("stopped; resume with: python -m dpls work %s", run.path)
-            raise Stopped from None
+            stopped = Stopped()
+            stopped.asked = isinstance(stop, Stopped) and asked.is_set()
+            raise stopped from None
         except Exception as error:
             reason = explain(error)
             log.debug("", exc_info=True)
@@ -69,8 +80,8 @@ def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 @contextmanager
-def _stop_on_request(run: Run) -> Iterator[None]:
-    """While it lasts, the file ``stop`` in the run's directory is as good as SIGTERM.
+def _stop_on_request(run: Run, asked: threading.Event) -> Iterator[None]:
+    """While it lasts, the file ``stop`` in the run's directory is as good as SIGTERM; ``asked`` tells them apart.
 
     A file needs no process id, so a request can hit no other process, and works across machines that share a disk.
     """
@@ -79,6 +90,7 @@ def _stop_on_request(run: Run) -> Iterator[None]:
     def watch() -> None:
         while not over.wait(STOP_POLL):
             if run.stop_file.exists():
+                asked.set()
                 os.kill(os.getpid(), signal.SIGTERM)
                 over.wait(STOP_AGAIN)
 
@@ -147,23 +159,29 @@ def _images_of(run: Run, config: Any) -> Any:
 
 
 def _evaluate_all(run: Run, config: Any, dataset: Any) -> None:
-    """Best and last checkpoint, clean and under each configured attack; what stands there already is left alone."""
+    """Best and last checkpoint, clean and under each configured attack; what stands there already is left alone.
+
+    Training images, where they are asked for, at the last checkpoint alone: memorization is complete at the end.
+    """
     from dpls.checkpoints import find_checkpoint
+    from dpls.data import TEST, TRAIN
     from dpls.evaluation import evaluation_name
 
-    for name in ("best", "last"):
+    wanted = [(name, TEST) for name in ("best", "last")] + ([("last", TRAIN)] if config.evaluate_training else [])
+    for name, part in wanted:
         for attack in (None, *config.evaluations):
-            evaluation = evaluation_name(attack, name)
+            evaluation = evaluation_name(attack, name, part)
             known = run.evaluation(evaluation)["epoch"] if evaluation in run.evaluation_names() else None
             if known != find_checkpoint(run, name)[1]:
                 title = f"{attack.title if attack else 'clean'}, {name} checkpoint"
                 run.write_status(stage=f"evaluating: {title}")
-                log.info(_evaluate(run, config, dataset, attack, name))
+                log.info(_evaluate(run, config, dataset, attack, name, part))
 
 
-def _evaluate(run: Run, config: Any, dataset: Any, attack: Any, checkpoint: str) -> str:
+def _evaluate(run: Run, config: Any, dataset: Any, attack: Any, checkpoint: str, part: int) -> str:
     """One evaluation, stored; in words."""
     from dpls.checkpoints import find_checkpoint, load_weights
+    from dpls.data import PARTS
     from dpls.evaluation import evaluate
     from dpls.training import build
 
@@ -172,8 +190,8 @@ def _evaluate(run: Run, config: Any, dataset: Any, attack: Any, checkpoint: str)
     load_weights(parts.net, path)
     rules = {"best": config.chosen_by, "last": "last epoch"}
     described = {"name": checkpoint, "epoch": epoch, "chosen_by": rules.get(checkpoint, "named by hand")}
-    result = evaluate(run, parts.net, dataset, attack, described, device=parts.device, dtype=parts.dtype)
-    return f"{attack.title if attack else 'clean'}, {checkpoint} checkpoint (epoch {epoch}): {result}"
+    result = evaluate(run, parts.net, dataset, attack, described, device=parts.device, dtype=parts.dtype, part=part)
+    return f"{attack.title if attack else 'clean'}, {PARTS[part]}, {checkpoint} checkpoint (epoch {epoch}): {result}"
 
 
 def _write_probabilities(run: Run, config: Any, dataset: Any) -> None:
@@ -195,6 +213,7 @@ def evaluate_run(run: Run, attack: str, assignments: list[str], checkpoint: str)
     from dpls.attacks import named
     from dpls.checkpoints import find_checkpoint
     from dpls.config import make_config, override
+    from dpls.data import TEST
     from dpls.data.cache import open_dataset, open_hashes
     from dpls.device import make_deterministic
     from dpls.examples import write_examples
@@ -206,7 +225,7 @@ def evaluate_run(run: Run, attack: str, assignments: list[str], checkpoint: str)
     find_checkpoint(run, checkpoint)
     with run.lock():
         dataset = open_dataset(root, stored["fingerprint"])
-        words = _evaluate(run, config, dataset, config.evaluations[0], checkpoint)
+        words = _evaluate(run, config, dataset, config.evaluations[0], checkpoint, TEST)
         write_examples(config, run, dataset, open_hashes(root, stored["fingerprint"]))
     return words
 
@@ -251,7 +270,6 @@ def shown_log() -> Iterator[None]:
     handler = logging.StreamHandler(sys.stdout)
     handler.setLevel(logging.INFO)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    log.setLevel(logging.DEBUG)
     log.addHandler(handler)
     try:
         yield

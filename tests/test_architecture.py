@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "checkpoints": BASE | {"config", "dynamics", "runs"},
     "training": BASE | FAMILIES | {"config", "checkpoints", "dynamics", "evaluation", "examples", "randomness", "runs"},
     "submission": BASE | {"checkpoints", "config", "data", "device", "examples", "runs"},
-    "worker": BASE | {"attacks", "config", "checkpoints", "data", "device", "doctor", "estimate", "evaluation", "examples", "progress", "runs", "slots", "training"},
+    "worker": BASE | {"attacks", "config", "checkpoints", "data", "device", "doctor", "estimate", "evaluation", "examples", "jobs", "progress", "runs", "slots", "training"},
     "doctor": {"device", "runs"},
     "report": BASE | {"difficulty", "runs"},
     "slots": {"errors"},
@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "recorded": {"config", "data", "examples", "runs"},
     "ui": BASE | {"charts", "config", "data", "difficulty", "estimate", "jobs", "report", "runs", "submission", "verdict"},
     "bench": BASE | FAMILIES | {"config", "config_errors", "doctor", "dynamics", "evaluation", "randomness", "runs", "training"},
-    "cli": BASE | {"bench", "config", "doctor", "report", "runs", "submission", "worker"},
+    "cli": BASE | {"bench", "config", "doctor", "jobs", "report", "runs", "submission", "worker"},
     "__main__": {"cli"},
     "__init__": {"dynamics", "targets"},
 }  # fmt: skip

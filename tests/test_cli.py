@@ -170,9 +170,9 @@ BEFORE_THE_START = {
     "too deep": (["train", "demo", "--set", "eps=" + "[" * 90_000], "eps"),
     "no folder to export to": (["export", "latest", "--to", "TMP/none/table.csv"], "TMP/none"),
     "runs below a file": (["train", "demo", *SMALL, "--runs", "BADTML/runs"], "cannot"),
-    "nobody's scores": (["train", "demo", *SMALL, '--set=phases.1.subset={"drop":"hardest","share":0.1,"scores":"nope"}'], "not the id of a finished run"),
-    "nobody left": (["train", "demo", *SMALL, '--set=phases.1.subset={"drop":"random","share":0.999}'], "leaves 0 of 40"),
-    "subset before the record": (["train", "demo", '--set=phases.0.subset={"drop":"hardest","share":0.1}'], "first phase cannot use difficulty"),
+    "nobody's scores": (["train", "demo", *SMALL, '--set=phases.1.subset={"which":"hardest","share":0.1,"scores":["nope"]}'], "not the id of a run"),
+    "nobody left": (["train", "demo", *SMALL, '--set=phases.1.subset={"which":"random","share":0.999}'], "leaves 0 of 40"),
+    "subset before the record": (["train", "demo", '--set=phases.0.subset={"which":"hardest","share":0.1}'], "first phase cannot use difficulty"),
     "nothing attacked": (["train", "demo-standard", "--set=difficulty.adversarial=true"], "needs a first phase that attacks"),
     "bench setting": (["bench", "train", "--set", "depth=4"], "no setting 'depth'; choose from"),
 }  # fmt: skip

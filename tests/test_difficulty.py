@@ -1,22 +1,18 @@
-"""Measures against worked examples and plain loops; orders, normalises and leaves out without losing an example."""
+"""Measures against worked examples and plain loops; normalises without losing an example."""
 
 import itertools
 import math
-import time
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
-from conftest import make_tiny
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from dpls.data import TRAIN
-from dpls.data.split import Split
 from dpls.difficulty import (
     MEASURES,
     NORMALISERS,
@@ -25,7 +21,6 @@ from dpls.difficulty import (
     MeasureName,
     NormaliserName,
     auroc,
-    leave_out,
     normalise,
     rank,
     signals_of,
@@ -33,7 +28,6 @@ from dpls.difficulty import (
 )
 from dpls.dynamics import SIGNALS, Epoch, signals, unseen
 from dpls.errors import UserError
-from dpls.randomness import Noise
 
 every_measure = pytest.mark.parametrize("name", MEASURES)
 every_normaliser = pytest.mark.parametrize("name", NORMALISERS)
@@ -261,101 +255,6 @@ def test_defect_17_one_outlier_moves_min_max_but_not_ranks() -> None:
     outlier = np.append(ordinary, 1000.0)
     assert normalise(outlier, "min_max")[100] < 0.01
     assert normalise(outlier, "rank")[100] > 0.98
-
-
-# Leaving out
-
-
-@pytest.mark.parametrize("which", ["hardest", "easiest", "random"])
-@pytest.mark.parametrize("share", [0, 0.004, 1e-9])
-def test_defect_12_a_share_of_nothing_keeps_all(which: str, share: float) -> None:
-    selection = leave_out(np.random.default_rng(0).random(100), share, which, 0)
-    assert selection.keep.all() and len(selection.keep) == 100 and selection.tied == 0
-
-
-@pytest.mark.parametrize("share", [0.01, 0.1, 0.25, 0.5, 0.99])
-def test_leaving_out_takes_the_extremes(share: float) -> None:
-    difficulty = np.random.default_rng(0).permutation(100) / 100
-    count = round(share * 100)
-    hardest, easiest = (leave_out(difficulty, share, which, 0) for which in ("hardest", "easiest"))
-    assert sorted(difficulty[~hardest.keep]) == [x / 100 for x in range(100 - count, 100)]
-    assert sorted(difficulty[~easiest.keep]) == [x / 100 for x in range(count)]
-    assert hardest.tied == easiest.tied == 0
-    assert leave_out(difficulty, share, "random", 0).keep.sum() == 100 - count
-
-
-def test_leaving_out_at_random_ignores_difficulty() -> None:
-    difficulty = np.random.default_rng(0).random(2000)
-    dropped = ~leave_out(difficulty, 0.5, "random", 3).keep
-    assert stats.kstest(difficulty[dropped], "uniform").pvalue > 1e-3
-    assert np.array_equal(dropped, ~leave_out(difficulty[::-1], 0.5, "random", 3).keep)
-    assert not np.array_equal(dropped, ~leave_out(difficulty, 0.5, "random", 4).keep)
-
-
-def test_defect_13_ids_survive_repeated_leaving_out() -> None:
-    split = Split.of(make_tiny(75), TRAIN, torch.device("cpu"))
-    ids = split.ids.numpy()
-    assert (np.diff(ids) > 1).any()  # ids are not positions in the split
-    difficulty = np.random.default_rng(0).random(len(ids))
-    keep = leave_out(difficulty, 0.2, "hardest", 0).keep
-    keep &= leave_out(difficulty, 0.2, "easiest", 0).keep
-    low, high = np.sort(difficulty)[[9, 35]]
-    expected = set(ids[(difficulty >= low) & (difficulty <= high)])
-    rows = torch.from_numpy(np.flatnonzero(keep))
-    rows = rows[Noise(0, split.ids[rows]).order()]
-    met = [i for part in rows.split(7) for i in split.ids[split.batch(part).rows].tolist()]
-    assert len(met) == len(set(met)) == 27 and set(met) == expected
-    for part in rows.split(7):
-        batch = split.batch(part)
-        assert torch.equal(batch.y, split.labels[batch.rows])
-        assert torch.equal((batch.x * 255).round().to(torch.uint8), split.images[batch.rows])
-
-
-def test_defect_14_ties_are_broken_by_the_seed_and_reported() -> None:
-    difficulty = np.repeat([0.0, 0.5, 1.0], [40, 50, 10])
-    first, again, other = (leave_out(difficulty, 0.3, "hardest", seed) for seed in (0, 0, 1))
-    for selection in (first, again, other):
-        dropped = ~selection.keep
-        assert dropped.sum() == 30 and dropped[90:].all() and not dropped[:40].any()
-        assert selection.tied == 30  # 20 of the 50 in the middle went, 30 could as well have gone
-    assert np.array_equal(first.keep, again.keep) and not np.array_equal(first.keep, other.keep)
-    assert leave_out(difficulty, 0.1, "hardest", 0).tied == 0
-    assert leave_out(difficulty, 0.05, "hardest", 0).tied == 5
-    assert leave_out(difficulty, 0.25, "easiest", 0).tied == 15
-
-
-def test_defect_14_every_tied_example_is_as_likely_to_leave() -> None:
-    counts = sum((~leave_out(np.zeros(20), 0.25, "hardest", seed).keep).astype(int) for seed in range(400))
-    assert stats.chisquare(counts).pvalue > 1e-3
-
-
-def test_unseen_examples_are_neither_hardest_nor_easiest() -> None:
-    difficulty = np.array([math.nan, 0.1, 0.9, math.nan, 0.5, 0.2, math.nan, 0.3])
-    for which, expected in (("hardest", {2, 4}), ("easiest", {1, 5})):
-        assert set(np.flatnonzero(~leave_out(difficulty, 0.25, which, 0).keep)) == expected
-
-
-@given(data=scores, share=st.floats(0, 0.99), which=st.sampled_from(["hardest", "easiest", "random"]))
-def test_what_leaves_is_never_on_the_wrong_side_of_what_stays(data: np.ndarray, share: float, which: str) -> None:
-    selection = leave_out(data, share, which, 7)
-    keep = selection.keep
-    assert (~keep).sum() == round(share * len(data))
-    if which == "random" or keep.all():
-        return
-    sign = 1 if which == "hardest" else -1
-    cut = (sign * data[~keep]).min()
-    assert (sign * data[keep]).max(initial=-math.inf) <= cut
-    assert selection.tied == (sign * data[keep] == cut).sum()
-
-
-def test_defect_15_leaving_out_5000_of_50000_takes_no_time() -> None:
-    difficulty = np.round(np.random.default_rng(0).random(50_000), 2)
-    seconds = []
-    for seed in range(3):
-        began = time.perf_counter()
-        assert (~leave_out(difficulty, 0.1, "hardest", seed).keep).sum() == 5000
-        seconds.append(time.perf_counter() - began)
-    assert min(seconds) < 0.2
 
 
 # AUROC

@@ -10,6 +10,7 @@ import pytest
 from dpls import report
 from dpls.config import make_config, preset_names, read_settings
 from dpls.runs import Run
+from dpls.subsets import Subset
 from tests.made_runs import make_run
 
 
@@ -25,7 +26,7 @@ def test_what_a_row_says() -> None:
     assert report.method_of(config) == "PGD-AT 8/255, DPLS 0.5"
     assert report.data_of(config) == "photos, 10% planted"
     config["phases"][-1]["factors"] = {"kind": "uniform", "factor": 0.9}
-    config["phases"][-1]["subset"] = {"drop": "hardest", "share": 0.2}
+    config["phases"][-1]["subset"] = Subset(which="hardest", share=0.2).model_dump()
     assert report.method_of(config) == "PGD-AT 8/255, uniform 0.9, without the hardest 20%"
 
 

@@ -152,7 +152,7 @@ def test_other_data_seed_or_net_shares_nothing(whole: Run) -> None:
 
 
 def test_presentation_and_sweep_record_every_example_also_dropped_ones(tmp_path: Path) -> None:
-    drop = 'phases.1.subset={"drop":"hardest","share":0.25}'
+    drop = 'phases.1.subset={"which":"hardest","share":0.25}'
     for observing in ("sweep", "presentation"):
         run = finish(tmp_path / "runs", f"observing={observing}", drop, "phases.1.factors.kind=hard")
         correct = run.dynamics()["correct"]
@@ -175,7 +175,7 @@ def test_standard_and_trades_runs_finish(tmp_path: Path) -> None:
 
 
 def test_subset_by_another_runs_scores(whole: Run) -> None:
-    run = finish(whole.path.parent, f'phases.1.subset={{"drop":"hardest","share":0.1,"scores":"{whole.id}"}}')
+    run = finish(whole.path.parent, f'phases.1.subset={{"which":"hardest","share":0.1,"scores":["{whole.id}"]}}')
     dropped = np.flatnonzero((run.dynamics()["correct_adv"][5] == 255) & (whole.examples()["split"] == "train"))
     train = whole.examples()["difficulty"][whole.examples()["split"] == "train"]
     assert len(dropped) == 8

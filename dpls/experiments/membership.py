@@ -1,0 +1,203 @@
+"""Membership: what does a net get right only because it saw it? Include and exclude the hardest, easiest, random."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dpls import statistics
+from dpls.experiments.outcomes import ALL, Outcomes, among, arm, dropped
+from dpls.experiments.results import QUANTITIES, Claim, Images, Line, Result, about, ties
+from dpls.statistics import Difference
+
+SIDES = ("hardest", "easiest", "matched")
+NAMES = {"hardest": "hardest", "easiest": "easiest", "matched": "random"}
+ENOUGH = 20
+"""Runs without an image from which on an answer about it alone has an interval narrower than half the scale."""
+
+
+def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
+    """Accuracy on a share of the training images, with and without these in training; four cells; image by image."""
+    share, lines = settings["share"], []
+    for column in ("clean_last", "attacked_last"):
+        for which in SIDES:
+            lines += _gap(o, which, share, column, "adversarial")
+            for planted in (True, False) if o.causes().any() and which == "hardest" else ():
+                lines += _gap(o, which, share, column, "adversarial", planted=planted)
+            if settings["standard"]:
+                lines += _gap(o, which, share, column, "standard", standard=True)
+            if settings["dpls"] and which != "easiest":
+                lines += _gap(o, which, share, column, "DPLS", dpls=True)
+    notes = about(settings, o) + ties(o, settings, ("hardest", "easiest"))
+    notes.append("Training images are judged at the last epoch, un-augmented: memorization is complete at the end.")
+    tables = {"Normal and hard, seen and unseen": _cells(settings, o)}
+    answers = _answers(settings, o)
+    if answers is not None:
+        tables["Image by image"] = answers
+        if settings["answers"] * len(o.seeds) and len(o.seeds) < ENOUGH:
+            notes.append(
+                f"Image by image there are {len(o.seeds)} runs without each image: too few to tell memorized from not"
+                f" for one image alone; {ENOUGH} or more seeds would."
+            )
+    return Result(lines, _claims(settings, o), notes, _images(settings, o), (), tables)
+
+
+def sets(
+    o: Outcomes, which: str, share: float, *, planted: bool | None = None, standard: bool = False, dpls: bool = False
+) -> NDArray[np.bool_]:
+    """(S, N): the training examples that the excluding run left out; of these only planted or natural ones."""
+    chosen = o.chosen(arm(dropped(which, share), standard=standard, dpls=dpls))
+    return chosen if planted is None else chosen & (o.causes() == planted)
+
+
+def gap(
+    o: Outcomes,
+    which: str,
+    share: float,
+    column: str,
+    *,
+    planted: bool | None = None,
+    standard: bool = False,
+    dpls: bool = False,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """(S, N) each, NaN outside the excluded set: right when excluded, when included; None where a run is missing."""
+    without, everything = (arm(n, standard=standard, dpls=dpls) for n in (dropped(which, share), ALL))
+    if without not in o.arms or everything not in o.arms:
+        return None
+    rows = sets(o, which, share, planted=planted, standard=standard, dpls=dpls)
+    excluded, included = (among(o.right(name, column, "train"), rows) for name in (without, everything))
+    both = ~np.isnan(excluded + included)
+    return (among(excluded, both), among(included, both)) if both.any() else None
+
+
+def _gap(o: Outcomes, which: str, share: float, column: str, group: str, **settings: Any) -> list[Line]:
+    found = gap(o, which, share, column, **settings)
+    if found is None:
+        return []
+    excluded, included = found
+    name = f"{NAMES[which]} {share:.0%}"
+    if settings.get("planted") is not None:
+        name += ", planted" if settings["planted"] else ", natural"
+    quantity = QUANTITIES[column].split(",")[0]
+    return [
+        Line(group, f"{name}, excluded", quantity, statistics.mean(excluded)),
+        Line(
+            group,
+            f"{name}, included",
+            quantity,
+            statistics.mean(included),
+            statistics.difference(excluded, included),
+            "excluded",
+            "",
+        ),
+    ]
+
+
+def memorized(o: Outcomes, which: str, share: float, column: str, **settings: Any) -> Difference | None:
+    """Included minus excluded: the share of the set that is right only because it was seen."""
+    found = gap(o, which, share, column, **settings)
+    return statistics.difference(*found) if found else None
+
+
+def _cells(settings: dict[str, Any], o: Outcomes) -> pd.DataFrame:
+    """Accuracy of the run on all images: normal and hard, training and test; hard are as hard as the hardest share."""
+    rows = []
+    for split, title in (("train", "training"), ("test", "test")):
+        difficulty, hard = o.score("difficulty", split), np.zeros((len(o.seeds), o.count), dtype=bool)
+        for place in range(len(o.seeds)):
+            train = o.score("difficulty")[place]
+            train = np.sort(train[~np.isnan(train)])[::-1]
+            cut = train[max(0, round(settings["share"] * len(train)) - 1)]
+            hard[place] = difficulty[place] >= cut
+        for kind, chosen in (("normal", ~hard & ~np.isnan(difficulty)), ("hard", hard)):
+            row: dict[str, Any] = {"images": f"{kind}, {title}"}
+            for column, name in (("clean_last", "clean"), ("attacked_last", "attacked")):
+                values = among(o.right(ALL, column, split), chosen)
+                row[name] = "none" if np.isnan(values).all() else str(statistics.mean(values))
+            rows.append(row | {"n": int(chosen.any(0).sum())})
+    return pd.DataFrame(rows)
+
+
+def _answers(settings: dict[str, Any], o: Outcomes, most: int = 12) -> pd.DataFrame | None:
+    """In how many runs that saw an image, and in how many that did not, it was right; the hardest first."""
+    folds = [f"without fold {k + 1} of {settings['answers']}" for k in range(settings["answers"])]
+    folds = [name for name in folds if name in o.arms]
+    if not folds:
+        return None
+    right = np.stack([o.right(name, "clean_last", "train") for name in folds])
+    saw = np.stack([o.took_part(name) for name in folds])
+    difficulty = o.mean_difficulty()
+    rows = []
+    for example in np.argsort(-difficulty, kind="stable")[:most].tolist():
+        values, inside = right[:, :, example].ravel(), saw[:, :, example].ravel() > 0
+        known = ~np.isnan(values)
+        ins, outs = values[known & inside], values[known & ~inside]
+        if not len(ins) or not len(outs):
+            continue
+        low, high = _newcombe(ins.sum(), len(ins), outs.sum(), len(outs))
+        rows.append(
+            {
+                "id": example,
+                "difficulty": round(float(difficulty[example]), 2),
+                "seen": f"{ins.sum():.0f} of {len(ins)}",
+                "unseen": f"{outs.sum():.0f} of {len(outs)}",
+                "memorized": f"{ins.mean() - outs.mean():+.0%} [{100 * low:+.0f}, {100 * high:+.0f}]",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _newcombe(a: float, n: int, b: float, m: int) -> tuple[float, float]:
+    """95 % interval of a/n - b/m from both Wilson intervals. Newcombe, 1998, Statistics in Medicine 17, method 10."""
+    p, q = a / n, b / m
+    (low, high), (low2, high2) = statistics.wilson(a, n), statistics.wilson(b, m)
+    return p - q - math.hypot(p - low, high2 - q), p - q + math.hypot(high - p, q - low2)
+
+
+def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
+    share = settings["share"]
+    told = []
+    for which in SIDES:
+        found = gap(o, which, share, "clean_last")
+        if found:
+            excluded, included = (statistics.mean(values) for values in found)
+            told.append(f"{NAMES[which]}: {included} included, {excluded} excluded")
+    claims = [
+        Claim(
+            "CIFAR-10, the hardest 5,000 of 50,000 (10%): about 100% right when included, about 0% when excluded; the"
+            " easiest are right either way.",
+            "; ".join(told) + " (clean)." if told else "not finished yet.",
+        )
+    ]
+    hard, other = gap(o, "hardest", share, "clean_last"), gap(o, "matched", share, "clean_last")
+    if hard and other:
+        change = statistics.between(other[1] - other[0], hard[1] - hard[0])
+        claims.append(
+            Claim(
+                "Hard examples are memorized, others learnt.", f"the gap of the hardest, against random, is {change}."
+            )
+        )
+    if settings["dpls"] and (smooth := gap(o, "hardest", share, "clean_last", dpls=True)) and hard:
+        change = statistics.between(hard[1] - hard[0], smooth[1] - smooth[0])
+        claims.append(
+            Claim("DPLS reduces memorization.", f"the gap of the hardest under DPLS, against hard labels, is {change}.")
+        )
+    return claims
+
+
+def _images(settings: dict[str, Any], o: Outcomes) -> list[Images]:
+    found = gap(o, "hardest", settings["share"], "clean_last")
+    if found is None:
+        return []
+    difficulty = o.mean_difficulty()
+    gained = np.nansum(found[1] - found[0], axis=0)
+    known = np.isfinite(found[0]).any(axis=0)
+    by = np.lexsort((-difficulty, -gained))
+    return [
+        Images("Memorized", "Right only where they were seen: by how many seeds.", by[gained[by] > 0]),
+        Images(
+            "Hard, but learnt or never learnt", "Seen or not made no difference.", by[(gained[by] <= 0) & known[by]]
+        ),
+    ]

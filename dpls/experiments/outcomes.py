@@ -1,0 +1,155 @@
+"""What the runs of an experiment did, example by example: all that its results are computed from. No torch.
+
+``outcomes``: a row an example of an arm and seed: arm, seed, id, split (train, test), trained (epochs in which it took
+part), predicted, and whether it was right: clean_best, attacked_best (test images), clean_last, attacked_last (both).
+``scores``: a row an example of a seed: seed, id, split, label, class, cause, difficulty, by the runs that chose for it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dpls.errors import UserError
+from dpls.examples import scores_of
+from dpls.runs import Run
+
+ALL = "all images"
+COLUMNS = ("clean_best", "attacked_best", "clean_last", "attacked_last")
+WHICH = {"hardest": "hardest", "easiest": "easiest", "matched": "random"}
+"""How people call the choices of a subset; the random one has the class mix of the hardest."""
+
+
+def role_of(name: str, seed: int) -> str:
+    """A run's part in an experiment."""
+    return f"seed {seed}: {name}"
+
+
+def arm(name: str, *, standard: bool = False, dpls: bool = False) -> str:
+    """The name of an arm under another objective or other labels."""
+    return name + (", standard" if standard else "") + (", DPLS" if dpls else "")
+
+
+def dropped(which: str, share: float, *, refill: bool = False, spared: float = 0) -> str:
+    """e.g. ``without hardest 20%``."""
+    if spared:
+        return f"with {spared:.0%} of hardest {share:.0%}"
+    return f"without {WHICH[which]} {share:.0%}" + (", equal steps" if refill else "")
+
+
+def kept(which: str, share: float) -> str:
+    return f"only {WHICH[which]} {share:.0%}"
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """Both tables, and arrays out of them: (S, N), a row a seed, a column an id; NaN where nothing is known."""
+
+    outcomes: pd.DataFrame
+    scores: pd.DataFrame
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        return sorted(self.scores["seed"].unique().tolist())
+
+    @cached_property
+    def count(self) -> int:
+        """Ids lie below this."""
+        return int(self.scores["id"].max()) + 1
+
+    @cached_property
+    def arms(self) -> list[str]:
+        return list(self.outcomes["arm"].unique())
+
+    @cached_property
+    def attack(self) -> str:
+        """The attack of ``attacked``, with its radius."""
+        return str(self.outcomes.attrs.get("attack", "attacked"))
+
+    def right(self, name: str, column: str, split: str = "test") -> NDArray[np.float64]:
+        """(S, N): which examples an arm gets right."""
+        return self._spread(self.outcomes, name, column, split)
+
+    def took_part(self, name: str) -> NDArray[np.float64]:
+        """(S, N): in how many epochs a training example took part."""
+        return self._spread(self.outcomes, name, "trained", "train")
+
+    def score(self, column: str, split: str = "train") -> NDArray[np.float64]:
+        """(S, N): difficulty or label, by the runs that chose for a seed."""
+        return self._spread(self.scores, None, column, split)
+
+    def _spread(self, table: pd.DataFrame, name: str | None, column: str, split: str) -> NDArray[np.float64]:
+        found = np.full((len(self.seeds), self.count), np.nan)
+        rows = table[(table["split"] == split) & ((table["arm"] == name) if name else True)]
+        places = rows["seed"].map({seed: place for place, seed in enumerate(self.seeds)}).to_numpy()
+        found[places, rows["id"].to_numpy()] = rows[column].to_numpy(dtype=float, na_value=np.nan)
+        return found
+
+    def chosen(self, name: str) -> NDArray[np.bool_]:
+        """(S, N): training examples that an arm left out from some epoch on, of the seeds whose run is there."""
+        trained = self.took_part(name)
+        most = np.nanmax(trained, axis=1, keepdims=True, initial=0)
+        return np.asarray(trained < most)
+
+    def mean_difficulty(self) -> NDArray[np.float64]:
+        """(N,): of training examples over the seeds; -1 for those without."""
+        scores = self.score("difficulty")
+        known = ~np.isnan(scores)
+        return np.divide(np.nansum(scores, 0), known.sum(0), out=np.full(self.count, -1.0), where=known.any(0))
+
+    def causes(self) -> NDArray[np.bool_]:
+        """(N,): which examples carry a planted cause."""
+        rows = self.scores[self.scores["seed"] == self.seeds[0]]
+        planted = np.zeros(self.count, dtype=bool)
+        planted[rows["id"].to_numpy()] = (rows["cause"] != "").to_numpy()
+        return planted
+
+
+def among(outcomes: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The same outcomes, NaN where rows (S, N) or (N,) does not hold."""
+    return np.where(rows, outcomes, np.nan)
+
+
+def gather(
+    roles: Mapping[str, Run], arms: Mapping[str, tuple[str, int]], judges: Mapping[int, Sequence[str]]
+) -> Outcomes:
+    """From the finished runs among ``roles``; ``arms``: role -> (arm, seed), ``judges``: seed -> ids of runs."""
+    done = {role: run for role, run in roles.items() if role in arms and run.state() == "done"}
+    tables = [_outcomes(run).assign(arm=arms[role][0], seed=arms[role][1]) for role, run in done.items()]
+    scores = [
+        _scores(next(iter(roles.values())).path.parent, names).assign(seed=seed) for seed, names in judges.items()
+    ]
+    if not tables or not scores:
+        raise UserError("none of its runs has finished yet, so there is nothing to show")
+    found = pd.concat(tables, ignore_index=True)
+    found.attrs["attack"] = tables[0].attrs["attack"]
+    return Outcomes(found, pd.concat(scores, ignore_index=True))
+
+
+def _outcomes(run: Run) -> pd.DataFrame:
+    table = run.examples()
+    table = table[table["split"] != "validation"]
+    found = table[["id", "split", "trained", "predicted"]].reset_index(drop=True)
+    right = {column: np.full(len(found), np.nan) for column in COLUMNS}
+    attack = "attacked"
+    for name in run.evaluation_names():
+        e = run.evaluation(name)
+        if e["attack"] != "clean":
+            attack = e["attack"]
+        column = f"{'clean' if e['attack'] == 'clean' else 'attacked'}_{e['checkpoint']}"
+        values = pd.read_parquet(run.evaluations / f"{name}.parquet").set_index("id")["correct"]
+        known = found["id"].map(values)
+        right[column] = np.where(known.notna(), known.astype(float), right[column])
+    found = found.assign(**right)
+    found.attrs["attack"] = attack
+    return found
+
+
+def _scores(runs: Path, names: Sequence[str]) -> pd.DataFrame:
+    table = Run(runs / names[0]).examples()
+    found = table[["id", "split", "label", "class", "cause"]].assign(difficulty=scores_of(runs, names))
+    return found[found["split"] != "validation"].reset_index(drop=True)

@@ -1,0 +1,127 @@
+"""Pruning at the decay: does leaving out the hardest help? Against leaving out the easiest, or as many at random."""
+
+from typing import Any
+
+import numpy as np
+
+from dpls import statistics
+from dpls.experiments.outcomes import ALL, Outcomes, arm, dropped
+from dpls.experiments.results import Chart, Claim, Images, Result, Series, about, compare, seen, ties
+
+SIDES = ("hardest", "easiest", "matched")
+
+
+def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
+    """Test accuracies by arm, the sweep over shares, the dose-response, and the images that made the difference."""
+    share = settings["share"]
+    lines = compare(o, "adversarial", [dropped(which, share) for which in SIDES], ALL)
+    lines += compare(o, "equal steps", [dropped(which, share, refill=True) for which in SIDES], ALL)
+    for further in settings["sweep"]:
+        lines += compare(o, f"share {further:.0%}", [dropped(which, further) for which in ("hardest", "matched")], ALL)
+    standard = [arm(dropped(which, share), standard=True) for which in SIDES]
+    lines += compare(o, "standard", standard, arm(ALL, standard=True))
+    charts = [chart for chart in (_sweep(settings, o), _doses(settings, o)) if chart.series]
+    return Result(lines, _claims(settings, o), _notes(settings, o), _images(settings, o), charts)
+
+
+def _sweep(settings: dict[str, Any], o: Outcomes) -> Chart:
+    shares = sorted({settings["share"], *settings["sweep"]})
+    series = []
+    for which, name in (("hardest", "hardest dropped"), ("matched", "random dropped")):
+        for column, title in (("attacked_best", "best"), ("attacked_last", "last")):
+            there = [s for s in shares if dropped(which, s) in o.arms]
+            found = [statistics.difference(o.right(ALL, column), o.right(dropped(which, s), column)) for s in there]
+            if found:
+                series.append(Series(f"{name}, {title}", there, found))
+    return Chart("How much to drop", "share dropped", "attacked accuracy, difference to all images", series)
+
+
+def doses(settings: dict[str, Any], o: Outcomes) -> tuple[list[float], list[str]]:
+    """Shares of the hardest that stayed in, steps held, and the arms they are; what is there so far."""
+    share = settings["share"]
+    named = {0.0: dropped("hardest", share, refill=True), 1.0: ALL}
+    named |= {dose: dropped("hardest", share, refill=True, spared=dose) for dose in settings["doses"]}
+    there = [dose for dose in sorted(named) if named[dose] in o.arms]
+    return there, [named[dose] for dose in there]
+
+
+def _doses(settings: dict[str, Any], o: Outcomes) -> Chart:
+    x, names = doses(settings, o)
+    columns = {"attacked_best": "attacked, best", "attacked_last": "attacked, last", "clean_last": "clean, last"}
+    series = [
+        Series(title, x, [statistics.mean(o.right(name, column)) for name in names])
+        for column, title in columns.items()
+        if len(x) > 2
+    ]
+    return Chart("Dose and response", "share of the hardest included", "test accuracy", series)
+
+
+def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
+    share = settings["share"]
+    found = [
+        Claim(
+            "CIFAR-10, the hardest 10,000 of 50,000 (20%) dropped after epoch 100 of 110: robust accuracy rises by more"
+            " than 1.5 points; dropping the easiest lowers it. (Its own table has -0.3 under PGD-20 and +0.8 under a"
+            " stronger attack for 10%.)",
+            _words(o, {which: dropped(which, share) for which in SIDES}, "attacked_best")
+            + " At the last epoch: "
+            + _words(o, {which: dropped(which, share) for which in SIDES}, "attacked_last"),
+        )
+    ]
+    standard = {which: arm(dropped(which, share), standard=True) for which in SIDES}
+    if settings["standard"]:
+        found.append(
+            Claim(
+                "In standard training the effect is visibly smaller.",
+                _words(o, standard, "clean_best", arm(ALL, standard=True)),
+            )
+        )
+    x, names = doses(settings, o)
+    if len(x) > 2:
+        told = []
+        for column, title in (("attacked_best", "best"), ("attacked_last", "last")):
+            slope = statistics.trend(np.stack([o.right(name, column) for name in names]), np.array(x))
+            told.append(f"from none to all of the hardest, attacked accuracy ({title}) is {slope}")
+        found.append(
+            Claim("More hard examples, less robust accuracy on normal ones (its theory).", "; ".join(told) + ".")
+        )
+    return found
+
+
+def _words(o: Outcomes, arms: dict[str, str], column: str, against: str = ALL) -> str:
+    names = {"hardest": "hardest", "easiest": "easiest", "matched": "random"}
+    told = [f"without the {names[w]} {words}" for w, name in arms.items() if (words := seen(o, name, column, against))]
+    kind = "clean" if column.startswith("clean") else "attacked"
+    return f"{kind} accuracy " + "; ".join(told) + "." if told else "not finished yet."
+
+
+def _notes(settings: dict[str, Any], o: Outcomes) -> list[str]:
+    notes = about(settings, o) + ties(o, settings, ("hardest", "easiest"))
+    name = dropped("hardest", settings["share"])
+    if name in o.arms:
+        chosen, planted = o.chosen(name), o.causes()
+        of_them = chosen.sum(1)
+        share = [f"{(row & planted).sum()} of {n}" for row, n in zip(chosen, of_them, strict=True) if n]
+        if planted.any() and share:
+            notes.append(f"Of the hardest that were dropped {', '.join(share)} had been planted, seed by seed.")
+    return notes
+
+
+def _images(settings: dict[str, Any], o: Outcomes) -> list[Images]:
+    name = dropped("hardest", settings["share"])
+    if name not in o.arms:
+        return []
+    often = o.chosen(name).sum(0)
+    difficulty = o.mean_difficulty()
+    pruned = np.lexsort((-difficulty, -often))[: int((often > 0).sum())]
+    change = np.nansum(o.right(name, "attacked_last") - o.right(ALL, "attacked_last"), axis=0)
+    order = np.argsort(-change, kind="stable")
+    kept = [i for i in np.argsort(difficulty, kind="stable") if difficulty[i] >= 0 and not often[i]]
+    return [
+        Images("Pruned", "Dropped as the hardest: by how many seeds, then by difficulty.", pruned),
+        Images("Kept, easiest", "Dropped by no seed.", np.array(kept, dtype=np.int64)),
+        Images(
+            "Rescued", "Test images that withstand the attack more often without the hardest.", order[change[order] > 0]
+        ),
+        Images("Lost", "Test images that withstand it less often.", order[::-1][change[order[::-1]] < 0]),
+    ]

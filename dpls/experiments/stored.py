@@ -1,0 +1,223 @@
+"""An experiment's folder, ``<runs>/experiments/<kind>-<hash>/``: settings, which run plays which role, outcomes.
+
+An experiment is no process: all its runs are submitted at once and wait for each other. Its name is a hash of its
+settings, and a run that is there already plays its role, so starting it again trains nothing twice. No torch, but where
+something is started.
+"""
+
+import hashlib
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from filelock import FileLock
+
+from dpls.errors import UserError
+from dpls.experiments.outcomes import Outcomes, gather
+from dpls.jobs import WAITING, Launcher, hindrance, take_up
+from dpls.runs import RECORDED, SCHEMA, Run, create_folder, list_runs, now, read_json, write_json, write_whole
+
+if TYPE_CHECKING:
+    from dpls.experiments.plans import Experiment, Planned
+
+NAME = re.compile(r"[a-z]+-[0-9a-f]{10}")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An experiment's folder."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def runs_folder(self) -> Path:
+        return self.path.parent.parent
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it came with the package: its outcomes are there, its runs are not."""
+        return self.runs_folder == RECORDED
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """What experiment.json holds: schema, created, fingerprint, settings, arms {role: [arm, seed]}, judges {seed:
+        roles}, runs {role: id}."""
+        return read_json(self.path / "experiment.json", self.path, "an experiment")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = self.content["settings"]
+        return settings
+
+    @property
+    def kind(self) -> str:
+        return str(self.settings["kind"])
+
+    def runs(self) -> dict[str, Run]:
+        """{role: run}, those that are still there."""
+        found = {role: Run(self.runs_folder / name) for role, name in self.content["runs"].items()}
+        return {role: run for role, run in found.items() if run.config_file.exists()}
+
+    def states(self) -> Counter[str]:
+        """How many of its runs are in which state; 'missing' are those not submitted yet, or deleted since."""
+        if self.is_recorded:
+            return Counter(done=len(self.content["arms"]))
+        found = self.runs()
+        states = Counter(_state(run) for run in found.values())
+        states["missing"] = len(self.content["arms"]) - len(found)
+        return states
+
+    def is_worked_on(self) -> bool:
+        """Whether a worker has one of its runs."""
+        return any(run.is_locked() for run in self.runs().values())
+
+    def outcomes(self) -> Outcomes:
+        """Of the runs that have finished; read from the folder where all had when it was last asked."""
+        files = (self.path / "outcomes.parquet", self.path / "scores.parquet")
+        if all(file.exists() for file in files):
+            return Outcomes(*(pd.read_parquet(file) for file in files))
+        roles, content = self.runs(), self.content
+        arms = {role: (str(name), int(seed)) for role, (name, seed) in content["arms"].items()}
+        judges = {
+            int(seed): [roles[role].id for role in names]
+            for seed, names in content["judges"].items()
+            if all(role in roles and _state(roles[role]) == "done" for role in names)
+        }
+        found = gather({role: run for role, run in roles.items() if arms[role][1] in judges}, arms, judges)
+        if self.states() == Counter(done=len(arms)):
+            for file, table in zip(files, (found.outcomes, found.scores), strict=True):
+                buffer = io.BytesIO()
+                table.to_parquet(buffer, index=False, compression="zstd")
+                write_whole(file, buffer.getvalue())
+        return found
+
+
+def _state(run: Run) -> str:
+    try:
+        return run.state()
+    except UserError:
+        return "damaged"
+
+
+def list_experiments(runs: Path) -> list[Stored]:
+    """All experiments of a folder of runs, the newest first."""
+    found = [Stored(p) for p in (runs / "experiments").glob("*") if NAME.fullmatch(p.name)]
+    dated = []
+    for stored in found:
+        with suppress(UserError, KeyError):
+            dated.append((str(stored.content["created"]), stored))
+    return [stored for _, stored in sorted(dated, key=lambda entry: entry[0], reverse=True)]
+
+
+def identify(settings: Mapping[str, Any]) -> str:
+    """The name of the experiment with these settings; where it computes does not matter."""
+    plain = {**settings, "base": {k: v for k, v in settings["base"].items() if k != "device"}}
+    return f"{settings['kind']}-{hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:10]}"
+
+
+def submit_all(experiment: "Experiment", runs: Path) -> Stored:
+    """Its folder, with a run for every role: one that is there already, or a new one that waits."""
+    from dpls.submission import submit
+
+    settings = experiment.model_dump(mode="json")
+    plan = experiment.plan()
+    path = runs / "experiments" / identify(settings)
+    create_folder(path)
+    with FileLock(path / "start.lock"):
+        stored = _begun(path, settings, experiment, plan)
+        content, known = dict(stored.content), by_config(runs)
+        ids: dict[str, str] = {role: run.id for role, run in stored.runs().items() if _state(run) != "damaged"}
+        for planned in plan:
+            if planned.role in ids:
+                continue
+            config = planned.resolved(ids)
+            found = known.get(key_of(config.model_dump(mode="json")))
+            if found is None:
+                after = Run(runs / ids[planned.after]) if planned.after else None
+                found = submit(config, runs, planned.role, after)
+            ids[planned.role] = found.id
+            content |= {"runs": ids, "fingerprint": found.config()["fingerprint"]}
+            write_json(path / "experiment.json", content)
+    return Stored(path)
+
+
+def _begun(path: Path, settings: dict[str, Any], experiment: "Experiment", plan: "list[Planned]") -> Stored:
+    if not (path / "experiment.json").exists():
+        seeds = sorted({p.seed for p in plan if p.arm != "scores"})
+        content = {
+            "schema": SCHEMA,
+            "created": now(),
+            "fingerprint": None,
+            "settings": settings,
+            "arms": {p.role: [p.arm, p.seed] for p in plan},
+            "judges": {str(seed): list(experiment.judges_of(seed)) for seed in seeds},
+            "runs": {},
+        }
+        write_json(path / "experiment.json", content)
+    return Stored(path)
+
+
+def by_config(runs: Path) -> dict[str, Run]:
+    """{key of a configuration: the run with it}, a finished one before others; damaged ones are left out."""
+    found: dict[str, Run] = {}
+    ranked = sorted(list_runs(runs), key=lambda run: (_state(run) == "done", run.id))
+    for run in ranked:
+        with suppress(UserError, KeyError):
+            if _state(run) != "damaged":
+                found[key_of(run.config()["config"])] = run
+    return found
+
+
+def key_of(config: Mapping[str, Any]) -> str:
+    """Equal where two runs would do the same; where they compute does not matter."""
+    return json.dumps({k: v for k, v in config.items() if k != "device"}, sort_keys=True)
+
+
+def start(experiment: "Experiment", runs: Path, launcher: Launcher) -> Stored:
+    """Submits what is missing, sets going what was stopped, and starts workers."""
+    stored = submit_all(experiment, runs)
+    resume(stored, launcher)
+    return stored
+
+
+def resume(stored: Stored, launcher: Launcher) -> None:
+    """Whatever of it is not finished waits again for a worker."""
+    requeue(stored)
+    take_up(launcher, stored.runs_folder)
+
+
+def requeue(stored: Stored) -> None:
+    """What was stopped, failed or lost its worker waits again."""
+    for run in stored.runs().values():
+        if _state(run) in ("cancelled", "failed", "interrupted", "blocked"):
+            with suppress(UserError), run.lock():
+                run.stop_file.unlink(missing_ok=True)
+                run.write_status(state="queued", stage=None, finished=None, error=None)
+
+
+def cancel(stored: Stored, launcher: Launcher) -> None:
+    """Stops its runs, those at work last: their worker would go on with the next."""
+    for run in sorted(stored.runs().values(), key=lambda run: run.is_locked()):
+        if _state(run) in (*WAITING, "running", "interrupted"):
+            with suppress(UserError):
+                launcher.cancel(run)
+
+
+def next_of(stored: Stored, besides: set[str]) -> Run | None:
+    """The first of its runs that can start now."""
+    for run in sorted(stored.runs().values(), key=lambda run: run.id):
+        if run.id not in besides and _state(run) in WAITING and not run.is_locked() and hindrance(run) is None:
+            return run
+    return None

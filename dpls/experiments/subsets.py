@@ -1,0 +1,85 @@
+"""Subsets: what can be learnt from the hardest alone? Against the easiest, or as many at random."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dpls import statistics
+from dpls.experiments.outcomes import ALL, Outcomes, arm, kept
+from dpls.experiments.results import Claim, Images, Line, Result, about, compare, ties
+
+SIDES = ("hardest", "easiest", "matched")
+
+
+def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
+    """Test accuracies by arm, and whether a net has collapsed to few classes."""
+    share = settings["share"]
+    random = kept("matched", share)
+    lines: list[Line] = compare(o, "adversarial", [ALL, *(kept(which, share) for which in SIDES[:2])], random)
+    standard = [arm(kept(which, share), standard=True) for which in SIDES[:2]]
+    lines += compare(o, "standard", standard, arm(random, standard=True))
+    names = [kept(which, share) for which in SIDES] + [arm(kept(which, share), standard=True) for which in SIDES]
+    claims = [
+        Claim(
+            "CIFAR-10, the hardest 10,000 of 50,000 (20%) alone: adversarial training ends below 10% robust accuracy,"
+            " below chance; standard training reaches about 78% clean on the hardest as on the easiest.",
+            _seen(settings, o),
+        )
+    ]
+    tables = {"Has it collapsed? What the best checkpoint says of the test images": _collapse(o, [ALL, *names])}
+    notes = about(settings, o) + ties(o, settings, ("hardest", "easiest"))
+    if settings["equal_steps"]:
+        notes.append(
+            "Steps are held: an epoch shows the subset as often as needed to make as many steps as all images."
+        )
+    return Result(lines, claims, notes, _images(settings, o), (), tables)
+
+
+def _seen(settings: dict[str, Any], o: Outcomes) -> str:
+    share, told = settings["share"], []
+    for which, name in (("hardest", "hardest"), ("easiest", "easiest"), ("matched", "random")):
+        words = []
+        for standard, column, kind in ((False, "attacked_best", "attacked"), (True, "clean_best", "clean, standard")):
+            found = arm(kept(which, share), standard=standard)
+            if found in o.arms:
+                words.append(f"{statistics.mean(o.right(found, column))} {kind}")
+        if words:
+            told.append(f"{name} {share:.0%}: " + ", ".join(words))
+    return "; ".join(told) + "." if told else "not finished yet."
+
+
+def _collapse(o: Outcomes, names: list[str]) -> pd.DataFrame:
+    """Entropy of the classes said, in bits of how many could be, and the class said most: a net that has given up says
+    one class, and its accuracy is that class's frequency."""
+    rows = []
+    test = o.outcomes[o.outcomes["split"] == "test"]
+    classes = o.scores["class"].nunique()
+    for name in names:
+        said = test[test["arm"] == name]
+        if said.empty:
+            continue
+        shares = said["predicted"].value_counts(normalize=True)
+        entropy = float(-(shares * np.log2(shares)).sum())
+        rows.append(
+            {
+                "arm": name,
+                "entropy": f"{entropy:.2f} of {np.log2(classes):.2f} bits",
+                "said most": f"{shares.index[0]}, {shares.iloc[0]:.0%}",
+                "collapsed": "yes" if shares.iloc[0] > 0.5 else "no",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _images(settings: dict[str, Any], o: Outcomes) -> list[Images]:
+    found = []
+    difficulty = o.mean_difficulty()
+    for which, title in (("hardest", "Hardest"), ("easiest", "Easiest")):
+        name = kept(which, settings["share"])
+        if name in o.arms:
+            often = (o.took_part(name) > 0).sum(0)
+            order = np.lexsort((-difficulty if which == "hardest" else difficulty, -often))
+            explanation = f"What the {which} {settings['share']:.0%} are: by how many seeds, then by difficulty."
+            found.append(Images(title, explanation, order[: int((often > 0).sum())]))
+    return found

@@ -1,0 +1,139 @@
+"""How sure a number is: paired differences over seeds and images, with intervals. numpy only.
+
+Outcomes are (S, N): a row a seed, a column an image, NaN where an image does not count for a seed. Seeds and images are
+drawn again together (Owen, 2007, "The pigeonhole bootstrap", https://doi.org/10.1214/07-AOAS122): its intervals cover
+both and are a little too wide rather than too narrow. With one seed they speak of the images alone.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 2000
+Z = 1.959964
+"""Normal quantile of a 95 % interval."""
+
+
+class Estimate(NamedTuple):
+    """A mean with its 95 % interval, from n images and so many seeds; fractions."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    seeds: int = 1
+
+    @property
+    def half(self) -> float:
+        return (self.high - self.low) / 2
+
+    @property
+    def counts(self) -> str:
+        return f"n = {self.n:,}" + (f", {self.seeds} seeds" if self.seeds > 1 else "")
+
+    def __str__(self) -> str:
+        return f"{self.value:.1%} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+
+class Difference(Estimate):
+    """A mean difference. In words it is one only where the interval does not span zero."""
+
+    @property
+    def is_seen(self) -> bool:
+        return not self.low <= 0 <= self.high
+
+    def __str__(self) -> str:
+        points, half = 100 * self.value, 100 * self.half
+        if not self.is_seen:
+            return f"no difference seen ({points:+.1f} ± {half:.1f} points, {self.counts})"
+        return f"{'higher' if points > 0 else 'lower'} by {abs(points):.1f} ± {half:.1f} points ({self.counts})"
+
+
+def draws(outcomes: NDArray[np.floating], seed: int = 0) -> NDArray[np.float64]:
+    """(RESAMPLES,): the mean of outcomes (S, N), NaN left out, when seeds and images are drawn again.
+
+    A resample's mean weighs every outcome by how often its seed and its image were drawn. The same draws for the same
+    shape, so that two means over parts of the same images vary together.
+    """
+    counted, rng, (seeds, images) = ~np.isnan(outcomes), np.random.default_rng(seed), outcomes.shape
+    by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES).astype(float)
+    by_image = rng.multinomial(images, np.full(images, 1 / images), RESAMPLES).astype(float)
+    total = np.einsum("bs,bs->b", by_seed, by_image @ np.where(counted, outcomes, 0).T)
+    weight = np.einsum("bs,bs->b", by_seed, by_image @ counted.T.astype(float))
+    means: NDArray[np.float64] = np.divide(total, weight, out=np.full(RESAMPLES, np.nan), where=weight > 0)
+    return means
+
+
+def interval(value: float, drawn: NDArray[np.floating], seeds: int) -> tuple[float, float]:
+    """95 % percentile interval of resamples; of S seeds stretched by sqrt(S / (S - 1)), for so few draws vary less than
+    the seeds do."""
+    if np.isnan(drawn).all():
+        return math.nan, math.nan
+    stretch = math.sqrt(seeds / (seeds - 1)) if seeds > 1 else 1.0
+    low, high = value + stretch * (np.nanquantile(drawn, [0.025, 0.975]) - value)
+    return float(low), float(high)
+
+
+def mean(outcomes: NDArray[np.floating]) -> Estimate:
+    """Of outcomes (S, N) in [0, 1]: their share with its interval, by Wilson where there is one seed."""
+    n, seeds = _counts(outcomes)
+    if seeds == 1:
+        right = float(np.nansum(outcomes))
+        return Estimate(right / n, *wilson(right, n), n)
+    value = float(np.nanmean(outcomes))
+    low, high = interval(value, draws(outcomes), seeds)
+    return Estimate(value, max(0.0, low), min(1.0, high), n, seeds)
+
+
+def difference(first: NDArray[np.floating], second: NDArray[np.floating]) -> Difference:
+    """Mean of second - first, both (S, N), paired by seed and image."""
+    return contrast(np.stack([first, second]), np.array([-1.0, 1.0]))
+
+
+def contrast(outcomes: NDArray[np.floating], weights: NDArray[np.floating]) -> Difference:
+    """Mean of a weighted sum over the arms of outcomes (A, S, N), paired by seed and image; weights (A,) sum to 0."""
+    sums = np.tensordot(weights, outcomes, 1)
+    n, seeds = _counts(sums)
+    value = float(np.nanmean(sums)) if n else math.nan
+    return Difference(value, *interval(value, draws(sums), seeds), n, seeds)
+
+
+def trend(outcomes: NDArray[np.floating], doses: NDArray[np.floating]) -> Difference:
+    """Least-squares rise of outcomes (A, S, N) from dose 0 to dose 1, paired; doses (A,)."""
+    centred = doses - doses.mean()
+    return contrast(outcomes, centred / (centred**2).sum())
+
+
+def between(first: NDArray[np.floating], second: NDArray[np.floating]) -> Difference:
+    """Mean of second minus mean of first, both (S, N), where other images count in one than in the other."""
+    value = float(np.nanmean(second) - np.nanmean(first))
+    (n, seeds), (m, _) = _counts(first), _counts(second)
+    return Difference(value, *interval(value, draws(second) - draws(first), seeds), min(n, m), seeds)
+
+
+def mcnemar(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Two-sided exact p of McNemar's test for one seed's outcomes (N,): as many images won as lost?
+
+    McNemar, 1947, Psychometrika 12. Images of several seeds are not independent, so seeds are tested one by one.
+    """
+    won, lost = int(((second == 1) & (first == 0)).sum()), int(((second == 0) & (first == 1)).sum())
+    tail = sum(math.comb(won + lost, k) for k in range(min(won, lost) + 1))
+    return float(min(1.0, 2 * tail / 2 ** (won + lost)))
+
+
+def wilson(successes: float, n: int, z: float = Z) -> tuple[float, float]:
+    """Wilson score interval for a share, 95 % unless z says otherwise. Wilson, 1927, JASA 22."""
+    if n == 0:
+        return 0.0, 1.0
+    p = successes / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _counts(outcomes: NDArray[np.floating]) -> tuple[int, int]:
+    """Images that count for some seed, and seeds for which some image counts."""
+    counted = ~np.isnan(outcomes)
+    return int(counted.any(0).sum()), max(1, int(counted.any(1).sum()))
