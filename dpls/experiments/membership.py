@@ -193,7 +193,7 @@ def _images(settings: dict[str, Any], o: Outcomes) -> list[Images]:
         return []
     difficulty = o.mean_difficulty()
     gained = np.nansum(found[1] - found[0], axis=0)
-    known = np.isfinite(found[0]).any(axis=0)
+    known = np.isfinite(found[0]).sum(0) > 0
     by = np.lexsort((-difficulty, -gained))
     return [
         Images("Memorized", "Right only where they were seen: by how many seeds.", by[gained[by] > 0]),

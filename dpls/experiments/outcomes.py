@@ -99,7 +99,9 @@ class Outcomes:
         """(N,): of training examples over the seeds; -1 for those without."""
         scores = self.score("difficulty")
         known = ~np.isnan(scores)
-        return np.divide(np.nansum(scores, 0), known.sum(0), out=np.full(self.count, -1.0), where=known.any(0))
+        means = np.full(self.count, -1.0)
+        np.divide(np.nansum(scores, 0), known.sum(0), out=means, where=known.any(0))
+        return means
 
     def causes(self) -> NDArray[np.bool_]:
         """(N,): which examples carry a planted cause."""

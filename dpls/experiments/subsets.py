@@ -51,22 +51,21 @@ def _seen(settings: dict[str, Any], o: Outcomes) -> str:
 
 def _collapse(o: Outcomes, names: list[str]) -> pd.DataFrame:
     """Entropy of the classes said, in bits of how many could be, and the class said most: a net that has given up says
-    one class, and its accuracy is that class's frequency."""
+    one class, and its accuracy is that class's frequency. Collapsed: more than halfway from even to one class alone."""
     rows = []
     test = o.outcomes[o.outcomes["split"] == "test"]
     classes = o.scores["class"].nunique()
     for name in names:
-        said = test[test["arm"] == name]
-        if said.empty:
+        shares = test.loc[test["arm"] == name, "predicted"].value_counts(normalize=True)
+        if not len(shares):
             continue
-        shares = said["predicted"].value_counts(normalize=True)
         entropy = float(-(shares * np.log2(shares)).sum())
         rows.append(
             {
                 "arm": name,
                 "entropy": f"{entropy:.2f} of {np.log2(classes):.2f} bits",
                 "said most": f"{shares.index[0]}, {shares.iloc[0]:.0%}",
-                "collapsed": "yes" if shares.iloc[0] > 0.5 else "no",
+                "collapsed": "yes" if shares.iloc[0] > (1 + 1 / classes) / 2 else "no",
             }
         )
     return pd.DataFrame(rows)
