@@ -54,11 +54,9 @@ def _collapse(o: Outcomes, names: list[str]) -> pd.DataFrame:
     one class, and its accuracy is that class's frequency. Collapsed: more than halfway from even to one class alone."""
     rows = []
     test = o.outcomes[o.outcomes["split"] == "test"]
-    classes = o.scores["class"].nunique()
-    for name in names:
+    classes = len(o.scores["class"].unique())
+    for name in (name for name in names if name in o.arms):
         shares = test.loc[test["arm"] == name, "predicted"].value_counts(normalize=True)
-        if not len(shares):
-            continue
         entropy = float(-(shares * np.log2(shares)).sum())
         rows.append(
             {
