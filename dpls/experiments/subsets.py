@@ -57,7 +57,8 @@ def _collapse(o: Outcomes, names: list[str]) -> pd.DataFrame:
     classes = len(o.scores["class"].unique())
     for name in (name for name in names if name in o.arms):
         shares = test.loc[test["arm"] == name, "predicted"].value_counts(normalize=True)
-        entropy = float(-(shares * np.log2(shares)).sum())
+        values = shares.to_numpy(dtype=float)
+        entropy = float(-(values * np.log2(values)).sum())
         rows.append(
             {
                 "arm": name,
