@@ -13,6 +13,7 @@ def pages() -> list[Page]:
         st.Page("pages/train.py", title="Train", icon=":material/play_arrow:"),
         st.Page("pages/difficulty.py", title="Difficulty", icon=":material/bar_chart:"),
         st.Page("pages/images.py", title="Images", icon=":material/grid_view:"),
+        st.Page("pages/experiments.py", title="Experiments", icon=":material/science:"),
         st.Page("pages/smoothing.py", title="Smoothing", icon=":material/tune:"),
     ]
 

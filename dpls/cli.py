@@ -162,10 +162,10 @@ def _work(args: argparse.Namespace) -> int:
 def _work_through(run: Run) -> int:
     """Works on a run that waits, then on what else waits in its folder: loading torch takes longer than many a run."""
     from dpls import worker
-    from dpls.jobs import hindrance, next_ready
+    from dpls.jobs import next_ready
 
-    tried = {run.id}
-    waiting = run if hindrance(run) is None else next_ready(run.path.parent, tried)
+    tried: set[str] = set()
+    waiting = next_ready(run.path.parent, first=[run])
     while waiting:
         try:
             tried.add(waiting.id)

@@ -7,7 +7,7 @@ the run stands, the lock whether its worker lives. Closing the browser or the ap
 import subprocess
 import sys
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -111,12 +111,12 @@ def hindrance(run: Run) -> tuple[str, str] | None:
     return None
 
 
-def next_ready(runs: Path, besides: Collection[str] = ()) -> Run | None:
+def next_ready(runs: Path, besides: Collection[str] = (), first: Sequence[Run] = ()) -> Run | None:
     """The oldest run of a folder that waits, for no other run, and has no worker; ids in ``besides`` are passed over.
 
-    What is blocked is marked so.
+    ``first``: runs that are looked at before the others. What is blocked is marked so.
     """
-    for run in list_runs(runs):
+    for run in (*first, *list_runs(runs)):
         try:
             state = run.status()["state"]
             if state not in WAITING or run.id in besides or run.is_locked():
@@ -126,7 +126,8 @@ def next_ready(runs: Path, besides: Collection[str] = ()) -> Run | None:
                 return run
             if found[0] != state:
                 with run.lock():
-                    run.write_status(state=found[0], error=found[1] if found[0] == "blocked" else None)
+                    if run.status()["state"] == state:  # nobody has thought better of it meanwhile
+                        run.write_status(state=found[0], error=found[1] if found[0] == "blocked" else None)
         except (UserError, OSError):  # a damaged run must not keep the others from going on
             continue
     return None
@@ -143,7 +144,8 @@ def take_up(launcher: Launcher, runs: Path) -> list[Run]:
             busy += run.is_locked()
             if run.state() == "interrupted":
                 with run.lock():
-                    run.write_status(state="queued", stage=None)
+                    if run.status()["state"] == "running":  # no other app was faster
+                        run.write_status(state="queued", stage=None)
         except (UserError, OSError):
             continue
     taken: dict[str, Run] = {}

@@ -31,7 +31,8 @@ class Stopped(BaseException):
     ``asked``: the run alone was asked to; else the process was told by a signal.
     """
 
-    asked = False
+    def __init__(self, asked: bool = False) -> None:
+        self.asked = asked
 
 
 def work(run: Run, if_queued: bool = False) -> None:
@@ -44,7 +45,7 @@ def work(run: Run, if_queued: bool = False) -> None:
         if not if_queued:
             run.stop_file.unlink(missing_ok=True)  # asked of an earlier worker
         elif run.status()["state"] not in WAITING:
-            raise Stopped
+            raise Stopped(asked=True)
         if hindered := hindrance(run):
             raise UserError(f"run {run.id} cannot start yet: {hindered[1]}")
         handler = logging.FileHandler(run.log_file)
@@ -61,9 +62,7 @@ def work(run: Run, if_queued: bool = False) -> None:
         except (Stopped, KeyboardInterrupt) as stop:
             run.write_status(state="cancelled", finished=now(), stage=None)
             log.info("stopped; resume with: python -m dpls work %s", run.path)
-            stopped = Stopped()
-            stopped.asked = isinstance(stop, Stopped) and asked.is_set()
-            raise stopped from None
+            raise Stopped(asked=isinstance(stop, Stopped) and asked.is_set()) from None
         except Exception as error:
             reason = explain(error)
             log.debug("", exc_info=True)

@@ -4,20 +4,19 @@ The speed is measured, not looked up: a few steps of the run itself, in this pro
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from dpls.config import Phase, RunConfig
 from dpls.data import TRAIN, VALIDATION, Dataset
-from dpls.data.split import Split
 from dpls.dynamics import RECORDED, Epoch
 from dpls.estimate import Sizes, epoch_passes, forward_operations, in_words, total_passes
 from dpls.evaluation import correct
 from dpls.experiments.plans import Experiment, Planned
-from dpls.experiments.stored import Stored, by_config, identify, key_of
+from dpls.experiments.stored import Stored, identify, key_of
 from dpls.runs import data_root
 from dpls.training import Parts, build, sweep, train_epoch
 
@@ -28,54 +27,69 @@ PER_RUN = 1.0  # seconds of a run for what is not arithmetic: opening, tables, c
 PER_EPOCH = 0.03  # seconds of an epoch for what is not arithmetic: writing the record, the state, the row
 
 
+class Rate(NamedTuple):
+    """Operations a second, by the count of ``estimate``: of the clock, and of the processor, all its cores together."""
+
+    clock: float
+    processor: float
+
+
 class Cost(NamedTuple):
-    """Runs in all and those yet to be trained, process seconds, bytes on disk."""
+    """Runs in all and those yet to be trained, seconds of the clock and of the processor, bytes on disk."""
 
     runs: int
     new: int
     seconds: float
+    processor_seconds: float
     size: float
 
     @property
     def in_words(self) -> str:
         if not self.new:
             return f"All {self.runs} runs are there already; nothing needs to be trained."
-        there = f"; {self.runs - self.new} are there already" if self.new < self.runs else ""
+        old = self.runs - self.new
+        there = f"; {old} {'is' if old == 1 else 'are'} there already" if old else ""
         size = f"{self.size / 1e6:,.0f} MB" if self.size < 1e9 else f"{self.size / 1e9:,.1f} GB"
-        return f"{self.new} runs to train{there}: about {in_words(self.seconds)} of this machine, {size} of its disk."
+        return f"{self.new} run{'s' * (self.new > 1)} to train{there}: about {in_words(self.seconds)} of this machine, {size} of its disk."
 
 
-def cost(experiment: Experiment, runs: Path) -> Cost:
-    """What ``submit_all`` would add. Reads the images, and measures for seconds where anything is to be trained."""
+def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = None) -> Cost:
+    """What starting it would add. ``rates``: by kind of objective, where they have been measured before.
+
+    Reads the images, and measures for seconds where anything is to be trained.
+    """
     plan = experiment.plan()
     new = _missing(experiment, plan, runs)
     if not new:
-        return Cost(len(plan), 0, 0.0, 0.0)
+        return Cost(len(plan), 0, 0.0, 0.0, 0.0)
     dataset, _ = experiment.base.data(data_root(runs))
-    sizes, rates = Sizes.of(dataset), {}
-    seconds = size = 0.0
+    sizes, rates = Sizes.of(dataset), dict(rates or {})
+    seconds = processor = size = 0.0
     for planned in new:
         config = planned.config
         kind = config.objective.kind
         if kind not in rates:
             rates[kind] = measure(config, dataset)
         done = config.last_phase_start if planned.after else 0
-        passes = total_passes(config, sizes.counts)
-        passes -= done * epoch_passes(config, config.phases[0], sizes.counts)
-        seconds += passes * forward_operations(config.net, sizes) / rates[kind]
-        seconds += PER_RUN + PER_EPOCH * (config.epochs - done)
+        passes = total_passes(config, sizes.counts) - done * epoch_passes(config, config.phases[0], sizes.counts)
+        operations = passes * forward_operations(config.net, sizes)
+        other = PER_RUN + PER_EPOCH * (config.epochs - done)
+        seconds += operations / rates[kind].clock + other
+        processor += operations / rates[kind].processor + other
         size += _bytes(config, sizes)
-    return Cost(len(plan), len(new), seconds, size)
+    return Cost(len(plan), len(new), seconds, processor, size)
 
 
 def _missing(experiment: Experiment, plan: list[Planned], runs: Path) -> list[Planned]:
     stored = Stored(runs / "experiments" / identify(experiment.model_dump(mode="json")))
-    ids = {role: run.id for role, run in stored.runs().items()} if (stored.path / "experiment.json").exists() else {}
-    finished = {role for role, run in stored.runs().items() if run.status()["state"] == "done"} if ids else set()
-    known = by_config(runs)
+    players = stored.players() if (stored.path / "experiment.json").exists() else {}
+    ids = {role: run.id for role, run in players.items()}
+    finished = {role for role, run in players.items() if run.status()["state"] == "done"}
+    known = None
     new = []
     for planned in plan:
         if planned.role not in ids and all(role in ids for role in planned.scores):
+            known = stored.known(experiment) if known is None else known
             found = known.get(key_of(planned.resolved(ids).model_dump(mode="json")))
             if found:
                 ids[planned.role] = found.id
@@ -86,37 +100,35 @@ def _missing(experiment: Experiment, plan: list[Planned], runs: Path) -> list[Pl
     return new
 
 
-def measure(config: RunConfig, dataset: Dataset) -> float:
-    """Operations a second of this run's own epochs, by the count of ``estimate``: process time of a few real steps."""
+def measure(config: RunConfig, dataset: Dataset) -> Rate:
+    """How fast this run's own epochs are: a few real ones in this process, on fewer images where the net is large."""
     sizes = Sizes.of(dataset)
     operations = forward_operations(config.net, sizes)
     parts = build(config.resolved(), dataset)
     phase = parts.config.phases[0].model_copy(update={"subset": None})
-    affordable = int(MOST_OPERATIONS / (operations * epoch_passes(config, phase, (1, 0, 0))))
-    count = min(sizes.counts[0], max(2, affordable))
-    rows = torch.from_numpy(np.linspace(0, sizes.counts[0] - 1, count).astype(np.int64))
-    validated = parts.splits[VALIDATION].take(torch.arange(min(count, sizes.counts[1])))
-    done, passes = 0, 0.0
-    began = time.perf_counter()
-    while not done or time.perf_counter() - began < TRIAL:
-        if done == 1:  # the first round warms up
-            began, passes = time.perf_counter(), 0.0
-        _epoch(parts, phase, rows, validated)
-        passes += epoch_passes(config, phase, (count, 0, 0)) + sum(sizes.counts) - count
-        passes += epoch_passes(config, phase, (0, len(validated), 0)) * config.selection.every - len(validated)
-        done += 1
-        if done == 1 and time.perf_counter() - began > 3 * TRIAL:
-            break
-    return passes * operations / (time.perf_counter() - began)
+    count = int(MOST_OPERATIONS / (operations * epoch_passes(config, phase, (1, 0, 0))))
+    counts = [max(2, min(count, n)) for n in sizes.counts]
+    some = tuple(split.take(torch.arange(n)) for split, n in zip(parts.splits, counts, strict=True))
+    parts = replace(parts, splits=(some[0], some[1], some[2]))
+    validated = epoch_passes(config, phase, (0, counts[1], 0)) - counts[1]
+    passes = epoch_passes(config, phase, (counts[0], counts[1], counts[2])) + validated * (config.selection.every - 1)
+    _epoch(parts, phase)  # warms up
+    rounds, began = 0, (time.perf_counter(), time.process_time())
+    while not rounds or time.perf_counter() - began[0] < TRIAL:
+        _epoch(parts, phase)
+        rounds += 1
+    done = rounds * passes * operations
+    return Rate(done / (time.perf_counter() - began[0]), done / (time.process_time() - began[1]))
 
 
-def _epoch(parts: Parts, phase: Phase, rows: torch.Tensor, validated: Split) -> None:
-    """What an epoch does, on these rows: training, the sweep, the attack on validation images."""
-    factors = torch.ones(len(parts.splits[TRAIN]), device=parts.device)
+def _epoch(parts: Parts, phase: Phase) -> None:
+    """What an epoch does: training, the sweep, the attack on validation images."""
+    training = parts.splits[TRAIN]
     record = Epoch(int(max(split.ids.max() for split in parts.splits)) + 1, parts.device)
-    train_epoch(parts, 1, phase, factors, rows, record, _Silent())
+    factors = torch.ones(len(training), device=parts.device)
+    train_epoch(parts, 1, phase, factors, torch.arange(len(training)), record, _Silent())
     sweep(parts, record)
-    correct(parts.net, validated, parts.config.selection.attack, dtype=parts.dtype)
+    correct(parts.net, parts.splits[VALIDATION], parts.config.selection.attack, dtype=parts.dtype)
 
 
 class _Silent:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dpls import statistics
 from dpls.experiments.outcomes import ALL, Outcomes, among, arm, dropped
-from dpls.experiments.results import QUANTITIES, Claim, Images, Line, Result, about, ties
+from dpls.experiments.results import QUANTITIES, Claim, Dot, Dots, Images, Line, Result, about, ties
 from dpls.statistics import Difference
 
 SIDES = ("hardest", "easiest", "matched")
@@ -41,7 +41,17 @@ def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
                 f"Image by image there are {len(o.seeds)} runs without each image: too few to tell memorized from not"
                 f" for one image alone; {ENOUGH} or more seeds would."
             )
-    return Result(lines, _claims(settings, o), notes, _images(settings, o), (), tables)
+    dots = [_dots(lines, quantity) for quantity in ("clean", "attacked")]
+    return Result(lines, _claims(settings, o), notes, _images(settings, o), [d for d in dots if d.dots], (), tables)
+
+
+def _dots(lines: list[Line], quantity: str) -> Dots:
+    """Each set's accuracy with and without it in training, in one row."""
+    found = []
+    for line in (line for line in lines if line.quantity == quantity):
+        name, side = line.arm.rsplit(", ", 1)
+        found.append(Dot(name if line.group == "adversarial" else f"{name}, {line.group}", side, line.estimate))
+    return Dots(f"Training images, {quantity}", "accuracy at the last epoch", found)
 
 
 def sets(

@@ -19,6 +19,7 @@ from dpls.examples import scores_of
 from dpls.runs import Run
 
 ALL = "all images"
+UNNAMED = "attacked"
 COLUMNS = ("clean_best", "attacked_best", "clean_last", "attacked_last")
 WHICH = {"hardest": "hardest", "easiest": "easiest", "matched": "random"}
 """How people call the choices of a subset; the random one has the class mix of the hardest."""
@@ -34,15 +35,20 @@ def arm(name: str, *, standard: bool = False, dpls: bool = False) -> str:
     return name + (", standard" if standard else "") + (", DPLS" if dpls else "")
 
 
+def percent(share: float) -> str:
+    """All its digits: 10% is not 10.4%."""
+    return f"{100 * share:g}%"
+
+
 def dropped(which: str, share: float, *, refill: bool = False, spared: float = 0) -> str:
     """e.g. ``without hardest 20%``."""
     if spared:
-        return f"with {spared:.0%} of hardest {share:.0%}"
-    return f"without {WHICH[which]} {share:.0%}" + (", equal steps" if refill else "")
+        return f"with {percent(spared)} of hardest {percent(share)}"
+    return f"without {WHICH[which]} {percent(share)}" + (", equal steps" if refill else "")
 
 
 def kept(which: str, share: float) -> str:
-    return f"only {WHICH[which]} {share:.0%}"
+    return f"only {WHICH[which]} {percent(share)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +74,7 @@ class Outcomes:
     @cached_property
     def attack(self) -> str:
         """The attack of ``attacked``, with its radius."""
-        return str(self.outcomes.attrs.get("attack", "attacked"))
+        return str(self.outcomes.attrs.get("attack", UNNAMED))
 
     def right(self, name: str, column: str, split: str = "test") -> NDArray[np.float64]:
         """(S, N): which examples an arm gets right."""
@@ -128,7 +134,8 @@ def gather(
     if not tables or not scores:
         raise UserError("none of its runs has finished yet, so there is nothing to show")
     found = pd.concat(tables, ignore_index=True)
-    found.attrs["attack"] = tables[0].attrs["attack"]
+    # Runs that only judge attack nothing after training.
+    found.attrs["attack"] = next((a for table in tables if (a := table.attrs["attack"]) != UNNAMED), UNNAMED)
     return Outcomes(found, pd.concat(scores, ignore_index=True))
 
 
@@ -137,7 +144,7 @@ def _outcomes(run: Run) -> pd.DataFrame:
     table = table[table["split"] != "validation"]
     found = table[["id", "split", "trained", "predicted"]].reset_index(drop=True)
     right = {column: np.full(len(found), np.nan) for column in COLUMNS}
-    attack = "attacked"
+    attack = UNNAMED
     for name in run.evaluation_names():
         e = run.evaluation(name)
         if e["attack"] != "clean":

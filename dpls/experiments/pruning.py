@@ -6,7 +6,7 @@ import numpy as np
 
 from dpls import statistics
 from dpls.experiments.outcomes import ALL, Outcomes, arm, dropped
-from dpls.experiments.results import Chart, Claim, Images, Result, Series, about, compare, seen, ties
+from dpls.experiments.results import Chart, Claim, Images, Result, Series, about, compare, dots_of, seen, ties
 
 SIDES = ("hardest", "easiest", "matched")
 
@@ -14,14 +14,28 @@ SIDES = ("hardest", "easiest", "matched")
 def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
     """Test accuracies by arm, the sweep over shares, the dose-response, and the images that made the difference."""
     share = settings["share"]
-    lines = compare(o, "adversarial", [dropped(which, share) for which in SIDES], ALL)
-    lines += compare(o, "equal steps", [dropped(which, share, refill=True) for which in SIDES], ALL)
+    groups = {
+        "adversarial": compare(o, "adversarial", [dropped(which, share) for which in SIDES], ALL),
+        "equal steps": compare(o, "equal steps", [dropped(which, share, refill=True) for which in SIDES], ALL),
+        "standard": compare(
+            o, "standard", [arm(dropped(w, share), standard=True) for w in SIDES], arm(ALL, standard=True)
+        ),
+    }
+    lines = [line for group in groups.values() for line in group]
     for further in settings["sweep"]:
         lines += compare(o, f"share {further:.0%}", [dropped(which, further) for which in ("hardest", "matched")], ALL)
-    standard = [arm(dropped(which, share), standard=True) for which in SIDES]
-    lines += compare(o, "standard", standard, arm(ALL, standard=True))
+    attacked, clean = ("attacked, best", "attacked, last"), ("clean, best", "clean, last")
+    dots = [
+        dots_of(groups[name], title, quantities, "test accuracy, difference to all images", True)
+        for name, title, quantities in (
+            ("adversarial", "Adversarial training, attacked", attacked),
+            ("equal steps", "The same with as many steps as before", attacked),
+            ("standard", "Standard training, clean", clean),
+        )
+    ]
     charts = [chart for chart in (_sweep(settings, o), _doses(settings, o)) if chart.series]
-    return Result(lines, _claims(settings, o), _notes(settings, o), _images(settings, o), charts)
+    shown = [chart for chart in dots if chart.dots]
+    return Result(lines, _claims(settings, o), _notes(settings, o), _images(settings, o), shown, charts)
 
 
 def _sweep(settings: dict[str, Any], o: Outcomes) -> Chart:

@@ -49,6 +49,23 @@ class Images(NamedTuple):
     ids: NDArray[np.int64]
 
 
+class Dot(NamedTuple):
+    """A number with its interval, in the row ``label`` of a dot chart."""
+
+    label: str
+    series: str
+    estimate: Estimate
+
+
+class Dots(NamedTuple):
+    """A dot chart: differences around 0, or accuracies."""
+
+    title: str
+    x: str
+    dots: Sequence[Dot]
+    differences: bool = False
+
+
 class Series(NamedTuple):
     """Points of a line chart: x, and what was seen there."""
 
@@ -74,6 +91,7 @@ class Result:
     claims: Sequence[Claim]
     notes: Sequence[str] = ()
     images: Sequence[Images] = ()
+    dots: Sequence[Dots] = ()
     charts: Sequence[Chart] = ()
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
@@ -125,10 +143,11 @@ def compare(
     split: str = "test",
 ) -> list[Line]:
     """Accuracies of arms on the same images, each with its paired difference to one of them; what is there so far."""
-    found = []
-    for column in columns:
+    found: list[Line] = []
+    there = [name for name in (against, *names) if name in o.arms]
+    for column in columns if set(there) - {against} else ():
         reference = o.right(against, column, split)
-        for name in [n for n in (against, *names) if n in o.arms]:
+        for name in there:
             right = o.right(name, column, split)
             if np.isnan(right).all():
                 continue
@@ -138,6 +157,16 @@ def compare(
                 line = line._replace(difference=change, against=against, p=p_values(reference, right))
             found.append(line)
     return found
+
+
+def dots_of(lines: Sequence[Line], title: str, quantities: Sequence[str], x: str, differences: bool) -> Dots:
+    """Lines of a few quantities as a dot chart."""
+    chosen = [line for line in lines if line.quantity in quantities]
+    if differences:
+        found = [Dot(line.arm, line.quantity, line.difference) for line in chosen if line.difference]
+    else:
+        found = [Dot(line.arm, line.quantity, line.estimate) for line in chosen]
+    return Dots(title, x, found, differences)
 
 
 def p_values(first: NDArray[np.floating], second: NDArray[np.floating]) -> str:

@@ -13,20 +13,32 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock
 
 from dpls.errors import UserError
 from dpls.experiments.outcomes import Outcomes, gather
 from dpls.jobs import WAITING, Launcher, hindrance, take_up
-from dpls.runs import RECORDED, SCHEMA, Run, create_folder, list_runs, now, read_json, write_json, write_whole
+from dpls.runs import RECORDED, SCHEMA, Run, create_folder, data_root, list_runs, now, read_json, write_json, write_whole
 
 if TYPE_CHECKING:
     from dpls.experiments.plans import Experiment, Planned
+
+
+class Progress(NamedTuple):
+    """Runs done and in all, share of all epochs done, seconds that are left (None where nothing tells yet)."""
+
+    done: int
+    runs: int
+    share: float
+    seconds_left: float | None
+
 
 NAME = re.compile(r"[a-z]+-[0-9a-f]{10}")
 
@@ -70,6 +82,20 @@ class Stored:
         found = {role: Run(self.runs_folder / name) for role, name in self.content["runs"].items()}
         return {role: run for role, run in found.items() if run.config_file.exists()}
 
+    def players(self) -> dict[str, Run]:
+        """{role: run}, those that have finished or still can."""
+        return {role: run for role, run in self.runs().items() if not _is_lost(run)}
+
+    def known(self, experiment: "Experiment") -> dict[str, Run]:
+        """Runs of its folder that may play a role, by configuration: those that see the images it has begun with."""
+        _, fingerprint = experiment.base.data(data_root(self.runs_folder))
+        if self.players() and self.content["fingerprint"] not in (None, fingerprint):
+            raise UserError(
+                f"the images are no longer those of {self.id}; bring them back, or delete the folder {str(self.path)!r}"
+                " and start anew"
+            )
+        return by_config(self.runs_folder, fingerprint)
+
     def states(self) -> Counter[str]:
         """How many of its runs are in which state; 'missing' are those not submitted yet, or deleted since."""
         if self.is_recorded:
@@ -78,6 +104,23 @@ class Stored:
         states = Counter(_state(run) for run in found.values())
         states["missing"] = len(self.content["arms"]) - len(found)
         return states
+
+    def progress(self) -> Progress:
+        """By epochs; the time left from how long its finished runs took for each of theirs."""
+        planned, roles = len(self.content["arms"]), self.runs()
+        done, epochs, reached, times = 0, 0, 0, []
+        for run in roles.values():
+            with suppress(UserError, KeyError, TypeError, ValueError):
+                status, parent = run.status(), run.config()["parent"]
+                shared = parent["epoch"] if parent else 0
+                epochs += status["epochs"] - shared
+                reached += max(0, status["epoch"] - shared)
+                done += status["state"] == "done"
+                if status["state"] == "done" and status["epochs"] > shared:
+                    began, ended = (datetime.fromisoformat(status[name]) for name in ("started", "finished"))
+                    times.append((ended - began).total_seconds() / (status["epochs"] - shared))
+        left = float(np.median(times)) * (epochs - reached) if times else None
+        return Progress(done, planned, reached / max(1, epochs), left)
 
     def is_worked_on(self) -> bool:
         """Whether a worker has one of its runs."""
@@ -111,6 +154,14 @@ def _state(run: Run) -> str:
         return "damaged"
 
 
+def _is_lost(run: Run) -> bool:
+    """Whether it can never finish: it is damaged, or waits for the scores of a run that is gone."""
+    state = _state(run)
+    if state in ("damaged", "done"):
+        return state == "damaged"
+    return any(not Run(run.path.parent / name).config_file.exists() for name in run.config().get("needs", ()))
+
+
 def list_experiments(runs: Path) -> list[Stored]:
     """All experiments of a folder of runs, the newest first."""
     found = [Stored(p) for p in (runs / "experiments").glob("*") if NAME.fullmatch(p.name)]
@@ -137,16 +188,18 @@ def submit_all(experiment: "Experiment", runs: Path) -> Stored:
     create_folder(path)
     with FileLock(path / "start.lock"):
         stored = _begun(path, settings, experiment, plan)
-        content, known = dict(stored.content), by_config(runs)
-        ids: dict[str, str] = {role: run.id for role, run in stored.runs().items() if _state(run) != "damaged"}
+        content, known = dict(stored.content), None
+        ids: dict[str, str] = {role: run.id for role, run in stored.players().items()}
         for planned in plan:
             if planned.role in ids:
                 continue
+            known = stored.known(experiment) if known is None else known  # where all is there, images are not needed
             config = planned.resolved(ids)
-            found = known.get(key_of(config.model_dump(mode="json")))
-            if found is None:
+            key = key_of(config.model_dump(mode="json"))
+            if key not in known:
                 after = Run(runs / ids[planned.after]) if planned.after else None
-                found = submit(config, runs, planned.role, after)
+                known[key] = submit(config, runs, planned.role, after)
+            found = known[key]
             ids[planned.role] = found.id
             content |= {"runs": ids, "fingerprint": found.config()["fingerprint"]}
             write_json(path / "experiment.json", content)
@@ -169,13 +222,13 @@ def _begun(path: Path, settings: dict[str, Any], experiment: "Experiment", plan:
     return Stored(path)
 
 
-def by_config(runs: Path) -> dict[str, Run]:
-    """{key of a configuration: the run with it}, a finished one before others; damaged ones are left out."""
+def by_config(runs: Path, fingerprint: str) -> dict[str, Run]:
+    """{key of a configuration: the run with it on these images}, a finished one before others, none that is lost."""
     found: dict[str, Run] = {}
     ranked = sorted(list_runs(runs), key=lambda run: (_state(run) == "done", run.id))
     for run in ranked:
         with suppress(UserError, KeyError):
-            if _state(run) != "damaged":
+            if not _is_lost(run) and run.config()["fingerprint"] == fingerprint:
                 found[key_of(run.config()["config"])] = run
     return found
 

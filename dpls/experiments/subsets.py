@@ -7,7 +7,7 @@ import pandas as pd
 
 from dpls import statistics
 from dpls.experiments.outcomes import ALL, Outcomes, arm, kept
-from dpls.experiments.results import Claim, Images, Line, Result, about, compare, ties
+from dpls.experiments.results import Claim, Images, Result, about, compare, dots_of, ties
 
 SIDES = ("hardest", "easiest", "matched")
 
@@ -16,9 +16,13 @@ def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
     """Test accuracies by arm, and whether a net has collapsed to few classes."""
     share = settings["share"]
     random = kept("matched", share)
-    lines: list[Line] = compare(o, "adversarial", [ALL, *(kept(which, share) for which in SIDES[:2])], random)
+    lines = compare(o, "adversarial", [ALL, *(kept(which, share) for which in SIDES[:2])], random)
     standard = [arm(kept(which, share), standard=True) for which in SIDES[:2]]
-    lines += compare(o, "standard", standard, arm(random, standard=True))
+    standard_lines = compare(o, "standard", standard, arm(random, standard=True))
+    dots = [
+        dots_of(lines, "Adversarial training", ("attacked, best", "clean, best"), "test accuracy", False),
+        dots_of(standard_lines, "Standard training", ("clean, best",), "test accuracy", False),
+    ]
     names = [kept(which, share) for which in SIDES] + [arm(kept(which, share), standard=True) for which in SIDES]
     claims = [
         Claim(
@@ -33,7 +37,8 @@ def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
         notes.append(
             "Steps are held: an epoch shows the subset as often as needed to make as many steps as all images."
         )
-    return Result(lines, claims, notes, _images(settings, o), (), tables)
+    shown = [chart for chart in dots if chart.dots]
+    return Result([*lines, *standard_lines], claims, notes, _images(settings, o), shown, (), tables)
 
 
 def _seen(settings: dict[str, Any], o: Outcomes) -> str:

@@ -23,7 +23,9 @@ def _number(values: list[str]) -> float:
 
 
 PARSERS: dict[str, Callable[[list[str]], Any]] = {
-    **dict.fromkeys(("run", "measure", "seen", "images", "first", "rows", "from", "watched"), lambda v: v[0]),
+    **dict.fromkeys(
+        ("run", "measure", "seen", "images", "first", "rows", "from", "watched", "kind", "experiment"), lambda v: v[0]
+    ),
     **dict.fromkeys(("T", "id"), lambda v: int(v[0])),
     **dict.fromkeys(("class", "cause"), list),
     **dict.fromkeys(("lambda_min", "lambda"), _number),

@@ -64,12 +64,17 @@ class Facts:
 def facts(run: Run) -> Facts:
     """From the cached images where they are, else from the per-example table."""
     stored = run.config()
-    root = data_root(runs_root())
     try:
-        _ensure(root, stored["fingerprint"], stored["config"]["data"])
-        return _facts(str(root), stored["fingerprint"])
+        return facts_of(stored["fingerprint"], stored["config"]["data"])
     except UserError as error:
         return _facts_without_images(run.path, str(error))
+
+
+def facts_of(fingerprint: str, data: dict[str, Any]) -> Facts:
+    """Of a data set by its fingerprint; a UserError where its images are not at hand."""
+    root = data_root(runs_root())
+    _ensure(root, fingerprint, data)
+    return _facts(str(root), fingerprint)
 
 
 def bring_back_images(run: Run) -> None:

@@ -1,0 +1,112 @@
+"""The form that starts an experiment: a preset as the base, its settings, what it will cost. Loads torch."""
+
+from threading import Thread
+from typing import Any
+
+import streamlit as st
+
+from dpls.config import RunConfig, preset_names, preset_title, read_settings
+from dpls.errors import UserError
+from dpls.experiments import cost, plans, stored
+from dpls.jobs import Local
+from dpls.runs import data_root, runs_root
+from dpls.ui import manage, store
+from dpls.ui.form import Form
+from dpls.ui.frame import escape, shielded
+
+MAIN = {
+    "pruning": ("share", "seeds", "scores", "standard", "equal_steps"),
+    "subsets": ("share", "seeds", "scores", "standard", "equal_steps"),
+    "membership": ("share", "seeds", "scores", "standard", "dpls", "answers"),
+}
+"""What is asked first; the rest stands behind a click."""
+
+
+def offer(kind: str) -> None:
+    """Asks for an experiment of a kind, says what it costs, starts it."""
+    runs = {run.id: run for run in store.all_runs() if not run.is_recorded and store.readable(run)}
+    bases = [*plans.PRESETS, *(name for name in preset_names() if name not in plans.PRESETS), *runs]
+    if st.session_state.get("base") not in bases:
+        st.session_state["base"] = bases[0]
+    base = st.selectbox(
+        "Preset",
+        bases,
+        format_func=lambda name: f"settings of {store.name_of(runs[name])}" if name in runs else name,
+        key="base",
+        help="What its runs train: data, network, objective, epochs. A preset, or an earlier run's settings.",
+    )
+    if base not in runs:
+        st.caption(escape(preset_title(plans.BASES.get(base, base))))
+    model = plans.KINDS[kind]
+    form = Form(f"{kind}/{base}/")
+    settings: dict[str, Any] = {"kind": kind}
+    try:
+        settings["base"] = runs[base].config()["config"] if base in runs else read_settings(plans.BASES.get(base, base))
+        values = _defaults(model) | plans.PRESETS.get(base, {}).get(kind, {})
+        settings |= form.fields(model, MAIN[kind], values)
+        rest = [name for name in model.model_fields if name not in (*MAIN[kind], "kind", "base")]
+        with st.expander("More settings", key="more"):
+            settings |= form.fields(model, rest, values)
+        experiment = plans.make_experiment(settings)
+    except UserError as error:
+        st.error(escape(str(error)) + ".", icon=":material/error:")
+        return
+    _cost_and_start(experiment)
+
+
+def _defaults(model: Any) -> dict[str, Any]:
+    fields = {name: field.get_default() for name, field in model.model_fields.items() if not field.is_required()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+
+
+def _cost_and_start(experiment: plans.Experiment) -> None:
+    words = ""
+    with shielded():
+        words = _cost(experiment)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Start", type="primary", icon=":material/play_arrow:", key="start experiment"):
+            start(experiment)
+            st.rerun()
+        st.caption(escape(words))
+    manage.show_refusal()
+
+
+def _cost(experiment: plans.Experiment) -> str:
+    if experiment.base.data.known(data_root(runs_root())) is None and experiment.base.data.source.kind not in (
+        store.EMBEDDED
+    ):
+        return f"{len(experiment.plan())} runs. How long they take is known once the images have been read."
+    with st.spinner("Timing a few steps …"):
+        rates: dict[str, cost.Rate] = {
+            config.objective.kind: _measure(config.model_dump_json())
+            for config in {run.config.objective.kind: run.config for run in experiment.plan()}.values()
+        }
+    return cost.cost(experiment, runs_root(), rates).in_words
+
+
+@st.cache_data(ttl=600, max_entries=20, show_spinner=False)
+def _measure(settings: str) -> cost.Rate:
+    config = RunConfig.model_validate_json(settings)
+    return cost.measure(config, config.data(data_root(runs_root()))[0])
+
+
+def start(experiment: plans.Experiment) -> None:
+    """In a thread of its own, so that it is whole even if the page is left meanwhile."""
+    outcome: dict[str, str] = {}
+
+    def prepare() -> None:
+        try:
+            outcome["experiment"] = stored.start(experiment, runs_root(), Local()).id
+        except UserError as error:
+            outcome["refusal"] = str(error)
+        except Exception as error:  # nobody else would ever see what ends a thread
+            outcome["refusal"] = f"the experiment was not started ({type(error).__name__}: {error})"
+
+    thread = Thread(target=prepare)
+    thread.start()
+    with st.spinner("Reading the images and laying out its runs …"):
+        thread.join()
+    if "experiment" in outcome:
+        st.session_state["started experiment"] = outcome["experiment"]
+    if "refusal" in outcome:
+        st.session_state["refusal"] = outcome["refusal"]

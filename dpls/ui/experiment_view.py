@@ -1,0 +1,242 @@
+"""An experiment under way or finished: how far it is, what has been seen so far, the images concerned. No torch."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from dpls.component import show_fraction
+from dpls.errors import UserError
+from dpls.experiments import charts, stored
+from dpls.experiments.outcomes import ALL, role_of
+from dpls.experiments.results import Images, Result, result_of
+from dpls.experiments.stored import Stored
+from dpls.jobs import Local
+from dpls.report import OBJECTIVES, data_of
+from dpls.runs import RECORDED, runs_root
+from dpls.ui import address, manage, store
+from dpls.ui.frame import escape, read_only, shielded
+from dpls.ui.gallery import Tile, gallery
+
+MOST_TILES = 24
+BARE = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+
+
+def choose(kind: str) -> Stored | None:
+    """One of the experiments of a kind: one's own, newest first, then the recorded one."""
+    found = [e for e in stored.list_experiments(runs_root()) + stored.list_experiments(RECORDED) if e.kind == kind]
+    known = {e.id: e for e in found}
+    if started := st.session_state.pop("started experiment", None):
+        st.session_state["experiment"] = started
+    asked = st.session_state.get("experiment")
+    if asked is not None and not str(asked).startswith(kind):
+        address.forget("experiment")
+    elif asked is not None and asked not in known:
+        st.warning(f"There is no experiment {escape(str(asked)[:40])} here (any more); another is shown.")
+    if not known:
+        return None
+    address.bind("experiment", None, lambda name: name in known)
+    if st.session_state["experiment"] is None:
+        st.session_state["experiment"] = next(iter(known))
+    chosen = st.selectbox("Experiment", list(known), format_func=lambda name: name_of(known[name]), key="experiment")
+    return known[chosen]
+
+
+def name_of(e: Stored) -> str:
+    """e.g. ``digits, 8 % planted, 5 seeds, share 20 %``."""
+    settings, base = e.settings, e.settings["base"]
+    eps = show_fraction(base["eps"])
+    words = f"{data_of(base)}, {OBJECTIVES[base['objective']['kind']]} {eps}, {settings['share']:.0%},"
+    words += f" {settings['seeds']} seed{'s' if settings['seeds'] > 1 else ''}"
+    state = "recorded" if e.is_recorded else _in_words(e.states())
+    return f"{words} · {e.id[-4:]} · {state}"
+
+
+def _in_words(states: Counter[str]) -> str:
+    if states["done"] == states.total():
+        return "done"
+    names = {
+        "running": "running",
+        "failed": "a run failed",
+        "damaged": "a run is damaged",
+        "interrupted": "interrupted",
+    }
+    found = next((word for state, word in names.items() if states[state]), "")
+    return found or ("waiting" if states["queued"] else "stopped")
+
+
+def watch(e: Stored) -> None:
+    """How far it is, its buttons, and what has been seen; drawn again while it works."""
+    drawn = e.states()
+    left = drawn.total() - drawn["done"]
+    if left and not read_only():
+        _buttons(e, drawn)
+    if left:
+
+        @st.fragment(run_every=2.0 if drawn["running"] or drawn["queued"] else None)
+        def panel() -> None:
+            with shielded():
+                _panel(e, drawn)
+
+        panel()
+    try:
+        result = _result(str(e.path), drawn["done"])
+    except UserError as error:
+        st.info(escape(str(error)[:1].upper() + str(error)[1:]) + ".", icon=":material/hourglass_empty:")
+        return
+    if left:
+        st.caption("What follows is from the runs that have finished; it changes as others do.")
+    show(e, result)
+
+
+def _panel(e: Stored, drawn: Counter[str]) -> None:
+    states = e.states()
+    if states != drawn:
+        st.rerun()  # buttons and results change with it
+    progress = e.progress()
+    words = f"{progress.done} of {progress.runs} runs"
+    if progress.seconds_left and states["running"]:
+        minutes, seconds = divmod(round(progress.seconds_left), 60)
+        words += f" · {minutes}:{seconds:02d} left"
+    working = [run for run in e.runs().values() if run.is_locked()]
+    for run in working[:3]:
+        status = run.status()
+        words += f" · {escape(run.label())}, epoch {status['epoch']} of {status['epochs']}"
+    st.progress(min(1.0, progress.share), words)
+    for run in e.runs().values():
+        status = run.status()
+        if status["state"] in ("failed", "blocked") and status["error"]:
+            st.warning(escape(f"{run.label()}: {status['error']}."), icon=":material/error:")
+            break
+    with st.expander("Its runs", key="runs of it"):
+        st.dataframe(_matrix(e), alt="State of each run: a row an arm, a column a seed")
+
+
+def _matrix(e: Stored) -> pd.DataFrame:
+    runs = e.runs()
+    rows: dict[str, dict[str, str]] = {}
+    for role, (name, seed) in e.content["arms"].items():
+        state = "missing"
+        if role in runs:
+            status = runs[role].status()
+            state = manage.STATES[runs[role].state()]
+            if state == "running":
+                state = f"{status['epoch']}/{status['epochs']}"
+        rows.setdefault(name, {})[f"seed {seed}"] = state
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+
+
+def _buttons(e: Stored, states: Counter[str]) -> None:
+    with st.container(horizontal=True, key="line-buttons"):
+        if states["running"] or states["queued"] or states["blocked"]:
+            st.button("Stop", key="stop experiment", on_click=_do, args=("cancel", e), icon=":material/stop:")
+        if states["cancelled"] or states["failed"] or states["interrupted"] or states["blocked"]:
+            st.button("Resume", key="resume experiment", on_click=_do, args=("resume", e), icon=":material/resume:")
+        if states["missing"]:
+            st.caption(f"{states['missing']} of its runs are not there; start it again with the same settings.")
+    manage.show_refusal()
+
+
+def _do(action: str, e: Stored) -> None:
+    try:
+        {"cancel": stored.cancel, "resume": stored.resume}[action](e, Local())
+    except UserError as error:
+        st.session_state["refusal"] = str(error)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Counting …")
+def _result(path: str, done: int) -> Result:  # noqa: ARG001  # another result once another run is done
+    return result_of(Stored(Path(path)))
+
+
+def show(e: Stored, result: Result) -> None:
+    """Verdict, charts, images, numbers, and what stands beside them."""
+    for claim in result.claims:
+        with st.container(border=True):
+            said, was = st.columns([2, 3])
+            said.caption("The article")
+            said.markdown(escape(claim.article))
+            was.caption("Here")
+            was.markdown(escape(claim.seen[:1].upper() + claim.seen[1:]))
+    grid = st.grid(2, min_column_width=420, gap="large")
+    for number, dots in enumerate(result.dots):
+        with grid.cell():
+            st.markdown(f"**{escape(dots.title)}**")
+            st.plotly_chart(charts.dots(dots), key=f"dots {number}", config=BARE, alt=dots.title)
+    for number, chart in enumerate(result.charts):
+        with grid.cell():
+            st.markdown(f"**{escape(chart.title)}**")
+            st.plotly_chart(charts.lines(chart), key=f"lines {number}", config=BARE, alt=chart.title)
+    for title, table in result.tables.items():
+        st.markdown(f"**{escape(title)}**")
+        st.dataframe(table, hide_index=True, alt=title)
+    _show_images(e, result.images)
+    with st.expander("All numbers", key="numbers"):
+        st.dataframe(result.table(), hide_index=True, alt="All numbers of this experiment")
+    for note in result.notes:
+        st.caption(escape(note))
+    _export(e, result)
+
+
+def _show_images(e: Stored, lists: Sequence[Images]) -> None:
+    shown = [some for some in lists if len(some.ids)]
+    if not shown:
+        return
+    try:
+        facts = store.facts_of(e.content["fingerprint"], e.settings["base"]["data"])
+    except UserError as error:
+        st.warning(escape(str(error)) + ". Numbers are shown without pictures.", icon=":material/hide_image:")
+        return
+    run = e.runs().get(role_of(ALL, int(e.settings["base"]["seed"])))
+
+    def picked(example: int) -> None:
+        if run:
+            st.session_state["id"] = example
+            st.switch_page("pages/images.py", query_params={"run": run.id, "id": str(example)})
+
+    difficulty = _difficulty(str(e.path), e.states()["done"])
+    for some in shown:
+        st.markdown(f"**{escape(some.title)}** ({len(some.ids):,}): {escape(some.explanation)}")
+        ids = some.ids[:MOST_TILES]
+        assert facts.images is not None
+        tiles = [_tile(facts, difficulty, example) for example in ids.tolist()]
+        gallery(facts.images[ids], tiles, f"gallery {some.title}", picked, tile=64, one_row=True, fixed=True)
+
+
+def _tile(facts: store.Facts, difficulty: NDArray[np.float64], example: int) -> Tile:
+    label, cause = facts.classes[facts.labels[example]], facts.cause_of(example)
+    known = difficulty[example] if example < len(difficulty) else np.nan
+    number = "" if np.isnan(known) else f"{known:.2f} "
+    title = f"image {example}, labelled {label}" + (f", planted: {cause}" if cause else "")
+    return Tile(example, f"{number}{label}", "", title, cause)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _difficulty(path: str, done: int) -> NDArray[np.float64]:  # noqa: ARG001
+    """(N,): of training and test examples, mean over the seeds; NaN where none has one."""
+    scores = Stored(Path(path)).outcomes().scores
+    means = scores.groupby("id")["difficulty"].mean()
+    found = np.full(int(scores["id"].max()) + 1, np.nan)
+    found[means.index.to_numpy()] = means.to_numpy()
+    return found
+
+
+def _export(e: Stored, result: Result) -> None:
+    with st.container(horizontal=True):
+        st.download_button(
+            "Report", f"# {name_of(e)}\n{result.text()}\n", f"{e.id}.md", "text/markdown", icon=":material/download:"
+        )
+        st.download_button(
+            "Numbers", result.table().to_csv(index=False), f"{e.id}.csv", "text/csv", icon=":material/download:"
+        )
+        st.download_button(
+            "Every example's outcome",
+            lambda: e.outcomes().outcomes.to_csv(index=False),
+            f"{e.id}-outcomes.csv",
+            "text/csv",
+            icon=":material/download:",
+        )
