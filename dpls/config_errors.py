@@ -20,7 +20,7 @@ def _describe(error: Any, model: type[Component]) -> str:
     name, value, context = ".".join(path), error["input"], error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
-            parent = ".".join(path[:-1]) or "a run"
+            parent = ".".join(path[:-1]) or _kind(model) or "a run"
             return f"{parent} has no setting {path[-1]!r}; choose from {', '.join(_fields(components))}"
         case "missing":
             return f"{name} is missing; it must be given"

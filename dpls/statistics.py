@@ -44,10 +44,12 @@ class Difference(Estimate):
 
     @property
     def is_seen(self) -> bool:
-        return not self.low <= 0 <= self.high
+        return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
         points, half = 100 * self.value, 100 * self.half
+        if not self.n:
+            return "nothing to compare yet"
         if not self.is_seen:
             return f"no difference seen ({points:+.1f} ± {half:.1f} points, {self.counts})"
         return f"{'higher' if points > 0 else 'lower'} by {abs(points):.1f} ± {half:.1f} points ({self.counts})"
@@ -98,7 +100,7 @@ def mean(outcomes: NDArray[np.floating]) -> Estimate:
     n, seeds = _counts(outcomes)
     if seeds == 1:
         right = float(np.nansum(outcomes))
-        return Estimate(right / n, *wilson(right, n), n)
+        return Estimate(right / n if n else math.nan, *wilson(right, n), n)
     value = float(np.nanmean(outcomes))
     low, high = interval(value, draws(outcomes), seeds)
     return Estimate(value, max(0.0, low), min(1.0, high), n, seeds)
@@ -124,8 +126,11 @@ def trend(outcomes: NDArray[np.floating], doses: NDArray[np.floating]) -> Differ
 
 
 def between(first: NDArray[np.floating], second: NDArray[np.floating]) -> Difference:
-    """Mean of second minus mean of first, both (S, N), where other images count in one than in the other."""
-    value = float(np.nanmean(second) - np.nanmean(first))
+    """Mean of second minus mean of first, both (S, N), where other images count in one than in the other; of the seeds
+    that both have."""
+    known = ~(np.isnan(first).all(1) | np.isnan(second).all(1))[:, None]
+    first, second = (np.where(known, outcomes, np.nan) for outcomes in (first, second))
+    value = float(np.nanmean(second) - np.nanmean(first)) if known.any() else math.nan
     (n, seeds), (m, _) = _counts(first), _counts(second)
     return Difference(value, *interval(value, draws(second) - draws(first), seeds), min(n, m), seeds)
 

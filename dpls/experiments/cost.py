@@ -50,7 +50,8 @@ class Cost(NamedTuple):
         old = self.runs - self.new
         there = f"; {old} {'is' if old == 1 else 'are'} there already" if old else ""
         size = f"{self.size / 1e6:,.0f} MB" if self.size < 1e9 else f"{self.size / 1e9:,.1f} GB"
-        return f"{self.new} run{'s' * (self.new > 1)} to train{there}: about {in_words(self.seconds)} of this machine, {size} of its disk."
+        new = f"{self.new} run{'s' * (self.new > 1)} to train{there}"
+        return f"{new}: about {in_words(self.seconds)} of this machine, {size} of its disk."
 
 
 def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = None) -> Cost:

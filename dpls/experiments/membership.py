@@ -119,14 +119,14 @@ def _cells(settings: dict[str, Any], o: Outcomes) -> pd.DataFrame:
         for place in range(len(o.seeds)):
             train = o.score("difficulty")[place]
             train = np.sort(train[~np.isnan(train)])[::-1]
-            cut = train[max(0, round(settings["share"] * len(train)) - 1)]
+            cut = train[max(0, round(settings["share"] * len(train)) - 1)] if len(train) else np.nan
             hard[place] = difficulty[place] >= cut
         for kind, chosen in (("normal", ~hard & ~np.isnan(difficulty)), ("hard", hard)):
             row: dict[str, Any] = {"images": f"{kind}, {title}"}
             for column, name in (("clean_last", "clean"), ("attacked_last", "attacked")):
                 values = among(o.right(ALL, column, split), chosen)
                 row[name] = "none" if np.isnan(values).all() else str(statistics.mean(values))
-            rows.append(row | {"n": int(chosen.any(0).sum())})
+            rows.append(row | {"images a seed": round(float(chosen.sum(1).mean()), 1)})
     return pd.DataFrame(rows)
 
 
@@ -156,7 +156,7 @@ def _answers(settings: dict[str, Any], o: Outcomes, most: int = 12) -> pd.DataFr
                 "memorized": f"{ins.mean() - outs.mean():+.0%} [{100 * low:+.0f}, {100 * high:+.0f}]",
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows) if rows else None
 
 
 def _newcombe(a: float, n: int, b: float, m: int) -> tuple[float, float]:

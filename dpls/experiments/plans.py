@@ -80,6 +80,15 @@ class Experiment(Component):
             )
         return self
 
+    @model_validator(mode="after")
+    def _left_out_are_judged(self) -> "Experiment":
+        if self.scores == "folds" and self.base.difficulty.adversarial:
+            raise ValueError(
+                "scores = folds needs base.difficulty.adversarial = false: images that are left out are not attacked"
+                " in training, so the runs that left them out cannot judge them"
+            )
+        return self
+
     @property
     def border(self) -> int:
         """T: difficulty is counted up to the first decay, or up to the last phase where there is none."""
@@ -283,6 +292,12 @@ def make_experiment(settings: dict[str, Any]) -> Experiment:
     """Checked settings; a UserError in one sentence where they are wrong."""
     model = KINDS[settings["kind"]]
     try:
-        return model.model_validate(settings)
+        experiment = model.model_validate(settings)
     except ValidationError as error:
         raise UserError(sentence(error, model)) from None
+    try:
+        for planned in experiment.plan():  # the judges are shorter than the base, the seeds higher
+            RunConfig.model_validate(planned.config.model_dump())
+    except ValidationError as error:
+        raise UserError(f"base does not fit: in one of the runs {sentence(error, RunConfig)}") from None
+    return experiment

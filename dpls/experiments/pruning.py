@@ -44,9 +44,10 @@ def _sweep(settings: dict[str, Any], o: Outcomes) -> Chart:
     for which, name in (("hardest", "hardest dropped"), ("matched", "random dropped")):
         for column, title in (("attacked_best", "best"), ("attacked_last", "last")):
             there = [s for s in shares if dropped(which, s) in o.arms]
-            found = [statistics.difference(o.right(ALL, column), o.right(dropped(which, s), column)) for s in there]
+            found = {s: statistics.difference(o.right(ALL, column), o.right(dropped(which, s), column)) for s in there}
+            found = {s: change for s, change in found.items() if change.n}
             if found:
-                series.append(Series(f"{name}, {title}", there, found))
+                series.append(Series(f"{name}, {title}", list(found), list(found.values())))
     return Chart("How much to drop", "share dropped", "attacked accuracy, difference to all images", series)
 
 
@@ -65,7 +66,7 @@ def _doses(settings: dict[str, Any], o: Outcomes) -> Chart:
     series = [
         Series(title, x, [statistics.mean(o.right(name, column)) for name in names])
         for column, title in columns.items()
-        if len(x) > 2
+        if len(x) > 2 and not any(np.isnan(o.right(name, column)).all() for name in names)
     ]
     return Chart("Dose and response", "share of the hardest included", "test accuracy", series)
 
@@ -95,18 +96,18 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
         told = []
         for column, title in (("attacked_best", "best"), ("attacked_last", "last")):
             slope = statistics.trend(np.stack([o.right(name, column) for name in names]), np.array(x))
-            told.append(f"from none to all of the hardest, attacked accuracy ({title}) is {slope}")
-        found.append(
-            Claim("More hard examples, less robust accuracy on normal ones (its theory).", "; ".join(told) + ".")
-        )
+            if slope.n:
+                told.append(f"from none to all of the hardest, attacked accuracy ({title}) is {slope}")
+        said = "; ".join(told) + "." if told else "not finished yet."
+        found.append(Claim("More hard examples, less robust accuracy on normal ones (its theory).", said))
     return found
 
 
 def _words(o: Outcomes, arms: dict[str, str], column: str, against: str = ALL) -> str:
-    names = {"hardest": "hardest", "easiest": "easiest", "matched": "random"}
-    told = [f"without the {names[w]} {words}" for w, name in arms.items() if (words := seen(o, name, column, against))]
+    names = {"hardest": "the hardest", "easiest": "the easiest", "matched": "as many at random"}
+    told = [f"without {names[w]}: {words}" for w, name in arms.items() if (words := seen(o, name, column, against))]
     kind = "clean" if column.startswith("clean") else "attacked"
-    return f"{kind} accuracy " + "; ".join(told) + "." if told else "not finished yet."
+    return f"{kind} accuracy, " + "; ".join(told) + "." if told else "not finished yet."
 
 
 def _notes(settings: dict[str, Any], o: Outcomes) -> list[str]:

@@ -156,10 +156,11 @@ def _state(run: Run) -> str:
 
 def _is_lost(run: Run) -> bool:
     """Whether it can never finish: it is damaged, or waits for the scores of a run that is gone."""
-    state = _state(run)
-    if state in ("damaged", "done"):
-        return state == "damaged"
-    return any(not Run(run.path.parent / name).config_file.exists() for name in run.config().get("needs", ()))
+    try:
+        needed = [Run(run.path.parent / name) for name in run.config().get("needs", ())]
+        return run.state() != "done" and not all(other.config_file.exists() for other in needed)
+    except UserError:
+        return True
 
 
 def list_experiments(runs: Path) -> list[Stored]:

@@ -47,8 +47,8 @@ def _seen(settings: dict[str, Any], o: Outcomes) -> str:
         words = []
         for standard, column, kind in ((False, "attacked_best", "attacked"), (True, "clean_best", "clean, standard")):
             found = arm(kept(which, share), standard=standard)
-            if found in o.arms:
-                words.append(f"{statistics.mean(o.right(found, column))} {kind}")
+            if not np.isnan(right := o.right(found, column)).all():
+                words.append(f"{statistics.mean(right)} {kind}")
         if words:
             told.append(f"{name} {share:.0%}: " + ", ".join(words))
     return "; ".join(told) + "." if told else "not finished yet."
@@ -56,20 +56,25 @@ def _seen(settings: dict[str, Any], o: Outcomes) -> str:
 
 def _collapse(o: Outcomes, names: list[str]) -> pd.DataFrame:
     """Entropy of the classes said, in bits of how many could be, and the class said most: a net that has given up says
-    one class, and its accuracy is that class's frequency. Collapsed: more than halfway from even to one class alone."""
+    one class, and its accuracy is that class's frequency. Collapsed: more than halfway from even to one class alone.
+
+    Seed by seed: nets that each say another class alone would look even together.
+    """
     rows = []
     test = o.outcomes[o.outcomes["split"] == "test"]
     classes = len(o.scores["class"].unique())
     for name in (name for name in names if name in o.arms):
-        shares = test.loc[test["arm"] == name, "predicted"].value_counts(normalize=True)
-        values = shares.to_numpy(dtype=float)
-        entropy = float(-(values * np.log2(values)).sum())
+        said = test[test["arm"] == name].groupby("seed")["predicted"]
+        shares = [predicted.value_counts(normalize=True) for _, predicted in said]
+        values = [of_classes.to_numpy(dtype=float) for of_classes in shares]
+        entropy = float(np.mean([(v * np.log2(1 / v)).sum() for v in values]))
+        collapsed = sum(v[0] > (1 + 1 / classes) / 2 for v in values)
         rows.append(
             {
                 "arm": name,
                 "entropy": f"{entropy:.2f} of {np.log2(classes):.2f} bits",
-                "said most": f"{shares.index[0]}, {shares.iloc[0]:.0%}",
-                "collapsed": "yes" if shares.iloc[0] > (1 + 1 / classes) / 2 else "no",
+                "said most": "; ".join(f"{of_classes.index[0]}, {of_classes.iloc[0]:.0%}" for of_classes in shares),
+                "collapsed": {0: "no", len(shares): "yes"}.get(collapsed, f"{collapsed} of {len(shares)} seeds"),
             }
         )
     return pd.DataFrame(rows)
