@@ -1,9 +1,10 @@
 # make app | demo | test | doctor: each sets up what is missing first.
 PYTHON ?= python3
 VENV := .venv
+NATURAL := --set 'sweep=[]' --set 'doses=[]' --set standard=false
 PY := $(VENV)/bin/python
 
-.PHONY: setup app demo test doctor recorded lock clean
+.PHONY: setup app demo test doctor recorded recorded-experiments lock clean
 
 setup: $(VENV)/.ready
 
@@ -38,6 +39,15 @@ recorded: setup
 	DPLS_RUNS=build/recorded/runs $(PY) -m dpls train demo --label "Demo, adversarial"
 	DPLS_RUNS=build/recorded/runs $(PY) -m dpls train demo-standard --label "Demo, standard"
 	DPLS_RUNS=build/recorded/runs $(PY) -m dpls.recorded $$(ls build/recorded/runs)
+
+# Runs the experiments that the page Experiments opens on, about an hour, and records them.
+recorded-experiments: setup
+	rm -rf build/experiments
+	for kind in pruning subsets membership; do \
+		DPLS_RUNS=build/experiments/runs $(PY) -m dpls experiment $$kind two-core || exit 1; done
+	DPLS_RUNS=build/experiments/runs $(PY) -m dpls experiment membership two-core-natural
+	DPLS_RUNS=build/experiments/runs $(PY) -m dpls experiment pruning two-core-natural $(NATURAL)
+	DPLS_RUNS=build/experiments/runs $(PY) -m dpls.recorded $$(cd build/experiments/runs/experiments && ls)
 
 # Resolves requirements.txt and requirements-dev.txt for Python 3.11 to 3.13 again; needs uv.
 lock:

@@ -14,11 +14,13 @@ from dpls.examples import check_scores, scores_of
 from dpls.runs import Run, create_run, data_root, list_runs
 
 
-def submit(config: RunConfig, runs: Path, label: str = "", after: Run | None = None) -> Run:
+def submit(
+    config: RunConfig, runs: Path, label: str = "", after: Run | None = None, experiment: str | None = None
+) -> Run:
     """A queued run. Its data is cached, its settings checked, and the stored state it may start from is looked up.
 
     ``after``: a run, finished or not, whose state at the start of the last phase this one starts from; it waits for it,
-    as it waits for the runs whose scores choose its examples.
+    as it waits for the runs whose scores choose its examples. ``experiment``: the one it was made for.
     """
     device = resolve_device(config.device)
     dataset, fingerprint = config.data(data_root(runs))
@@ -32,6 +34,7 @@ def submit(config: RunConfig, runs: Path, label: str = "", after: Run | None = N
         "states": {str(epoch): config.hash_at(epoch, fingerprint) for epoch in config.borders},
         "parent": parent,
         "needs": sorted(scores),
+        "experiment": experiment,
         "config": config.model_dump(mode="json"),
     }
     return create_run(runs, content, config.epochs, label)

@@ -51,11 +51,17 @@ with page("DPLS Lab", EXPLANATION):
         st.page_link(
             "pages/smoothing.py", label="How they are smoothed", icon=":material/tune:", query_params={"run": run.id}
         )
+        st.page_link("pages/experiments.py", label="Are they memorized?", icon=":material/science:")
         if not read_only():
             st.page_link("pages/train.py", label="Run it yourself", icon=":material/play_arrow:")
 
     st.subheader("Runs")
-    chosen = manage.table(store.all_runs())
+    everyone, listed = store.all_runs(experiments=True), store.all_runs()
+    if len(everyone) > len(listed):
+        more = len(everyone) - len(listed)
+        if st.toggle(f"Those of experiments, too ({more:,})", key="of experiments"):
+            listed = everyone
+    chosen = manage.table(listed)
     if len(chosen) == 1:
         manage.actions(chosen[0])
     elif len(chosen) == 2:

@@ -1,6 +1,7 @@
 """Workers as detached processes: slots, queue, stop, resume, take-up. Real processes, tiny runs."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from dpls import slots
+from dpls.cli import main
 from dpls.errors import UserError
-from dpls.jobs import Local, take_up
-from dpls.runs import CLOCK_COLUMNS, RECORDED, Run, list_runs
+from dpls.jobs import Local, next_ready, take_up
+from dpls.runs import CLOCK_COLUMNS, RECORDED, Run, list_runs, write_json
 from dpls.submission import submit
+from dpls.worker import Stopped, work
 from tests.test_run import TINY, config, finish
 
 LONG = ("phases.0.until=20", "phases.1.until=25", "schedule.decays=[]")
@@ -34,6 +37,12 @@ def wait_for(what: Callable[[], bool], seconds: float = 90) -> None:
 
 def start(code: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def worker_of(run: Run) -> int:
+    """The process that was started for a run."""
+    found = subprocess.run(["pgrep", "-f", str(run.path)], capture_output=True, text=True, check=True)
+    return int(found.stdout.split()[0])
 
 
 def test_a_slot_is_held_by_one_at_a_time_and_freed() -> None:
@@ -172,11 +181,10 @@ def test_killed_worker_is_taken_up_by_the_next_app(tmp_path: Path) -> None:
     code = f"from pathlib import Path; from dpls.jobs import Local; from dpls.runs import Run; Local().submit(Run(Path({str(run.path)!r})))"
     subprocess.run([sys.executable, "-c", code], check=True)  # an app that ends at once: its worker goes on
     wait_for(lambda: len(run.metrics()) >= 2)
-    found = subprocess.run(["pgrep", "-f", str(run.path)], capture_output=True, text=True, check=True)
-    os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+    os.kill(worker_of(run), signal.SIGKILL)
     wait_for(lambda: run.state() == "interrupted")
     waiting = submit(config("seed=5"), runs)
-    assert take_up(launcher, runs) == [run, waiting]
+    assert take_up(launcher, runs) == [run]  # there is one slot, and its worker goes on with the other
     wait_for(lambda: run.state() == "done" and waiting.state() == "done")
     assert take_up(launcher, runs) == []
 
@@ -197,9 +205,169 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(tmp_path: Path) -> None:
 def test_a_crash_before_the_log_is_seen_in_the_log(tmp_path: Path) -> None:
     run = submit(config(), tmp_path / "runs")
     settings = {**run.config(), "config": TINY | {"net": {"kind": "no such net"}}}
-    from dpls.runs import write_json
-
     write_json(run.config_file, settings)
     Local().submit(run)
     wait_for(lambda: run.state() == "failed")
     assert "no such net" in run.status()["error"]
+
+
+# Runs that wait for runs
+
+
+def branch(parent: Run, *assignments: str) -> Run:
+    """A run that starts from the parent's state at epoch 4, which the parent need not have reached."""
+    return submit(config("phases.1.factors.lambda_min=0.7", *assignments), parent.path.parent, after=parent)
+
+
+def judged(judge: Run, *assignments: str) -> Run:
+    """A run whose examples another one chooses."""
+    subset = f'phases.1.subset={{"which":"hardest","share":0.1,"scores":["{judge.id}"]}}'
+    return submit(config(subset, *assignments), judge.path.parent)
+
+
+def work_on(run: Run) -> None:
+    """What a launcher's worker does, here: on this run, then on what else waits."""
+    assert main(["work", "--if-queued", str(run.path)]) == 0
+
+
+def break_down(run: Run) -> dict:
+    """Makes a run one that fails; returns what mends it."""
+    content = run.config()
+    write_json(run.config_file, content | {"config": content["config"] | {"net": {"kind": "no such net"}}})
+    return content
+
+
+def rows_of(run: Run) -> list[dict]:
+    return [{k: v for k, v in row.items() if k not in CLOCK_COLUMNS} for row in run.metrics()]
+
+
+def test_a_branch_starts_when_its_parent_has_come_to_the_border(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parent goes on meanwhile: each has a slot, as on a machine with two GPUs."""
+    parent = submit(config("phases.1.until=2000", "schedule.decays=[]"), tmp_path / "runs")
+    change = ("phases.1.until=6", "schedule.decays=[]")
+    child = branch(parent, *change)
+    assert next_ready(parent.path.parent) == parent
+    parent.commit({"epoch": 1})
+    assert next_ready(parent.path.parent, {parent.id}) is None
+    parent.keep_metrics([])
+    Local().submit(parent)
+    wait_for(lambda: len(parent.metrics()) >= 4)
+    assert next_ready(parent.path.parent) == child
+    monkeypatch.setenv("DPLS_SLOTS", str(tmp_path / "other slots"))
+    work_on(child)
+    assert child.state() == "done"
+    assert parent.state() == "running"
+    assert child.metrics()[:4] == parent.metrics()[:4]
+    Local().cancel(parent)
+    wait_for(lambda: parent.state() == "cancelled" and not parent.is_locked())
+
+
+def test_a_run_waits_for_the_whole_of_one_that_judges(tmp_path: Path) -> None:
+    """Its table is written last."""
+    judge = submit(config(), tmp_path / "runs")
+    child = judged(judge)
+    for number in range(6):
+        judge.commit({"epoch": number + 1})
+    assert next_ready(judge.path.parent, {judge.id}) is None
+    judge.write_status(state="done")
+    assert next_ready(judge.path.parent, {judge.id}) == child
+
+
+@pytest.mark.parametrize("make", [branch, judged])
+def test_blocked_by_a_stopped_run_and_released_by_its_end(tmp_path: Path, make: Callable[..., Run]) -> None:
+    needed = submit(config(), tmp_path / "runs")
+    child = make(needed)
+    assert child.status()["error"] is None
+    Local().cancel(needed)
+    assert take_up(Local(), tmp_path / "runs") == []
+    assert child.state() == "blocked"
+    assert child.status()["error"] == f"it needs run {needed.id}, which is cancelled; resume that one"
+    with pytest.raises(UserError, match=f"cannot start yet: it needs run {needed.id}, which is cancelled"):
+        work(child)
+    assert main(["work", str(child.path)]) == 2
+    Local().submit(needed)
+    wait_for(lambda: needed.state() == "done" and child.state() == "done")
+    assert child.status()["error"] is None
+    assert needed.status()["finished"] <= child.status()["started"]
+
+
+def test_a_failing_run_blocks_its_own_and_holds_up_nobody_else(tmp_path: Path) -> None:
+    bad = submit(config(), tmp_path / "runs")
+    mended = break_down(bad)
+    children = [branch(bad), judged(bad)]
+    others = [submit(config(f"seed={seed}"), tmp_path / "runs") for seed in (1, 2)]
+    work_on(bad)
+    assert bad.state() == "failed"
+    assert [run.state() for run in others] == ["done", "done"]
+    for child in children:
+        assert child.state() == "blocked"
+        assert child.status()["error"] == f"it needs run {bad.id}, which is failed; resume that one"
+    began = [run.status()["started"] for run in others]
+    work_on(children[0])  # none can start, and that ends at once
+    assert [run.status()["started"] for run in others] == began
+    write_json(bad.config_file, mended)
+    bad.write_status(state="queued")
+    work_on(bad)
+    assert {run.state() for run in list_runs(tmp_path / "runs")} == {"done"}
+
+
+def test_a_worker_comes_back_to_the_run_it_was_started_for(tmp_path: Path) -> None:
+    """It cannot start yet; what it needs waits as well, and has no worker of its own."""
+    parent = submit(config(), tmp_path / "runs")
+    child = branch(parent)
+    work_on(child)
+    assert [parent.state(), child.state()] == ["done", "done"]
+
+
+def test_a_worker_whose_run_was_stopped_meanwhile_goes_on_with_the_next(tmp_path: Path) -> None:
+    first, second = (submit(config(f"seed={seed}"), tmp_path / "runs") for seed in (1, 2))
+    Local().cancel(first)
+    work_on(first)
+    assert [first.state(), second.state()] == ["cancelled", "done"]
+    with pytest.raises(Stopped) as stopped:  # found out only when it has the lock
+        work(first, if_queued=True)
+    assert stopped.value.asked
+    assert first.metrics() == []
+
+
+def test_without_its_parent_a_branch_trains_the_beginning_itself_but_without_scores_it_cannot(tmp_path: Path) -> None:
+    parent = submit(config(), tmp_path / "runs")
+    child, other = branch(parent), judged(parent, "seed=3")
+    shutil.rmtree(parent.path)
+    assert next_ready(tmp_path / "runs") == child
+    work_on(child)
+    assert child.state() == "done"
+    assert rows_of(child) == rows_of(finish(tmp_path / "elsewhere", "phases.1.factors.lambda_min=0.7"))
+    assert other.state() == "blocked"
+    assert other.status()["error"] == f"it needs the scores of run {parent.id}, which is gone"
+
+
+def test_stopping_one_run_of_a_queue_lets_its_worker_go_on(tmp_path: Path) -> None:
+    first, second = (submit(config(f"seed={seed}", *LONG), tmp_path / "runs") for seed in (1, 2))
+    Local().submit(first)
+    wait_for(lambda: len(first.metrics()) >= 1)
+    process = worker_of(first)
+    Local().cancel(first)
+    wait_for(lambda: len(second.metrics()) >= 1)
+    assert first.state() == "cancelled"
+    assert second.state() == "running"
+    os.kill(process, signal.SIGTERM)  # it is the same worker, and this ends it
+    wait_for(lambda: second.state() == "cancelled" and not second.is_locked())
+    third = submit(config("seed=3"), tmp_path / "runs")
+    with pytest.raises(subprocess.CalledProcessError):  # nobody is left
+        wait_for(lambda: worker_of(first) == 0)
+    assert third.state() == "queued"
+
+
+def test_a_worker_told_to_end_leaves_the_queue_alone(tmp_path: Path) -> None:
+    first, second = (submit(config(f"seed={seed}", *LONG), tmp_path / "runs") for seed in (1, 2))
+    Local().submit(first)
+    wait_for(lambda: len(first.metrics()) >= 1)
+    os.kill(worker_of(first), signal.SIGTERM)
+    wait_for(lambda: first.state() == "cancelled" and not first.is_locked())
+    with pytest.raises(subprocess.CalledProcessError):
+        wait_for(lambda: worker_of(first) == 0)
+    assert second.state() == "queued"
+    assert second.metrics() == []

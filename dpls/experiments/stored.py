@@ -25,7 +25,18 @@ from filelock import FileLock
 from dpls.errors import UserError
 from dpls.experiments.outcomes import Outcomes, gather
 from dpls.jobs import WAITING, Launcher, hindrance, take_up
-from dpls.runs import RECORDED, SCHEMA, Run, create_folder, data_root, list_runs, now, read_json, write_json, write_whole
+from dpls.runs import (
+    RECORDED,
+    SCHEMA,
+    Run,
+    create_folder,
+    data_root,
+    list_runs,
+    now,
+    read_json,
+    write_json,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from dpls.experiments.plans import Experiment, Planned

@@ -31,7 +31,8 @@ def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
             _seen(settings, o),
         )
     ]
-    tables = {"Has it collapsed? What the best checkpoint says of the test images": _collapse(o, [ALL, *names])}
+    collapse = _collapse(o, [ALL, *names])
+    tables = {"Has it collapsed? What the best checkpoint says of the test images": collapse} if len(collapse) else {}
     notes = about(settings, o) + ties(o, settings, ("hardest", "easiest"))
     if settings["equal_steps"]:
         notes.append(

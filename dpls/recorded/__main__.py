@@ -1,4 +1,6 @@
-"""``python -m dpls.recorded RUN...``: makes finished runs the recorded ones, small enough for a repository.
+"""``python -m dpls.recorded RUN-OR-EXPERIMENT...``: makes what has finished the recorded ones, fit for a repository.
+
+What is named replaces what was recorded of its kind. Of an experiment its settings and outcomes stay.
 
 Checkpoints, log and lock stay behind; the record is rounded to float16, signals that hold nothing are left out; the
 per-example table is computed again from the rounded record, so that a recorded run agrees with itself.
@@ -13,6 +15,7 @@ import numpy as np
 from dpls.config import make_config
 from dpls.data.cache import open_dataset, open_hashes
 from dpls.examples import write_examples
+from dpls.experiments.stored import Stored, list_experiments
 from dpls.runs import RECORDED, Run, data_root, find_run, list_runs, runs_root, write_json
 
 KEPT = ("config.json", "status.json", "manifest.json", "metrics.jsonl", "notes.json", "probabilities.npy")
@@ -40,9 +43,27 @@ def record(run: Run) -> Run:
     return target
 
 
+def record_experiment(stored: Stored) -> Stored:
+    """Its settings and outcomes, without its runs."""
+    stored.outcomes()
+    target = Stored(RECORDED / "experiments" / stored.id)
+    target.path.mkdir(parents=True)
+    for name in ("outcomes.parquet", "scores.parquet"):
+        shutil.copyfile(stored.path / name, target.path / name)
+    write_json(target.path / "experiment.json", stored.content | {"runs": {}})
+    return target
+
+
 def main(names: list[str]) -> None:
-    runs = [find_run(runs_root(), name) for name in names]
-    for old in list_runs(RECORDED):
+    known = {stored.id: stored for stored in list_experiments(runs_root())}
+    experiments = [known[name] for name in names if name in known]
+    if experiments:
+        shutil.rmtree(RECORDED / "experiments", ignore_errors=True)
+    for stored in experiments:
+        size = sum(f.stat().st_size for f in record_experiment(stored).path.iterdir())
+        print(f"{stored.id}  {size / 1e6:.2f} MB")
+    runs = [find_run(runs_root(), name) for name in names if name not in known]
+    for old in list_runs(RECORDED) if runs else ():
         shutil.rmtree(old.path)
     for run in runs:
         made = record(run)

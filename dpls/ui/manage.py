@@ -37,9 +37,29 @@ def age(seconds: float | None) -> str:
     return "now"
 
 
+def in_tree_order(rows: Sequence[dict[str, Any]]) -> list[tuple[int, int]]:
+    """(place in rows, depth): each run followed by those that branched from it; what is equal keeps its order."""
+    places = {row["id"]: place for place, row in enumerate(rows)}
+    children: dict[int | None, list[int]] = {}
+    for place, row in enumerate(rows):
+        parent = places.get(row["parent"]["run"]) if row["parent"] else None
+        children.setdefault(parent, []).append(place)
+    found: list[tuple[int, int]] = []
+    waiting = [(place, 0) for place in reversed(children.get(None, []))]
+    while waiting:
+        place, depth = waiting.pop()
+        found.append((place, depth))
+        waiting += [(child, depth + 1) for child in reversed(children.get(place, []))]
+    return found
+
+
 def table(runs: Sequence[Run]) -> list[Run]:
-    """Draws all runs; returns those ticked."""
+    """Draws all runs, as a tree of who branched from whom; returns those ticked."""
     rows = [report.row(run) for run in runs]
+    order = in_tree_order(rows)
+    runs, rows = [runs[place] for place, _ in order], [rows[place] for place, _ in order]
+    for row, (_, depth) in zip(rows, order, strict=True):
+        row["branch"] = "\u2003" * (depth - 1) + "└ " if depth else ""
     event = st.dataframe(
         pd.DataFrame([_shown(run, row) for run, row in zip(runs, rows, strict=True)]),
         key=" ".join(["runs", *(run.id for run in runs)]),  # a tick is a row's number: it must not outlive the list
@@ -69,7 +89,7 @@ def _shown(run: Run, row: dict[str, Any]) -> dict[str, Any]:
     clean, attacked = report.best_of(row["evaluations"])
     attack = f", {attacked['attack'].split(',')[0]}" if attacked else ""
     return {
-        "run": run.id if damaged else (row["label"] or run.id),
+        "run": row["branch"] + (run.id if damaged else (row["label"] or run.id)),
         "state": "recorded" if run.is_recorded else STATES[row["state"]],
         "data": row["data"],
         "method": row["method"],

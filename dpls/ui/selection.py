@@ -79,8 +79,9 @@ class Selection:
 
 def choose_run() -> Run:
     """The run picker. A link to a run that is gone shows another one, and says so."""
-    runs = {run.id: run for run in store.all_runs() if store.readable(run)}
     asked = st.session_state.get("run")
+    everyone = store.all_runs(experiments=True)  # a run made for an experiment is listed while it is shown
+    runs = {r.id: r for r in everyone if (r.id == asked or not store.experiment_of(r)) and store.readable(r)}
     if asked is not None and asked not in runs:
         st.warning(
             f"There is no run {escape(str(asked)[:40])} here (any more), or it cannot be read; another is shown.",

@@ -24,9 +24,23 @@ EMBEDDED = ("photos", "digits")
 """Sources that come with installed packages: their images can be made again without asking anybody."""
 
 
-def all_runs() -> list[Run]:
-    """One's own runs, newest first, then the recorded ones."""
-    return list_runs(runs_root())[::-1] + list_runs(RECORDED)
+def all_runs(experiments: bool = False) -> list[Run]:
+    """One's own runs, newest first, then the recorded ones; those made for an experiment only where asked for."""
+    own = [run for run in list_runs(runs_root())[::-1] if experiments or not experiment_of(run)]
+    return own + list_runs(RECORDED)
+
+
+def experiment_of(run: Run) -> str | None:
+    """The experiment a run was made for; what config.json says never changes."""
+    return _experiment_of(run.path)
+
+
+@st.cache_data(max_entries=20_000, show_spinner=False)
+def _experiment_of(path: Path) -> str | None:
+    try:
+        return Run(path).config().get("experiment")
+    except UserError:
+        return None
 
 
 def readable(run: Run) -> bool:
