@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from dpls.experiments.stored import Stored, list_experiments
 from dpls.runs import RECORDED, list_runs
 from dpls.submission import submit
 from tests.made_runs import make_run
@@ -24,7 +25,14 @@ from tests.test_run import config
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parent.parent
-PAGES = {"": "DPLS Lab", "train": "Train", "difficulty": "Difficulty", "images": "Images", "smoothing": "Smoothing"}
+PAGES = {
+    "": "DPLS Lab",
+    "train": "Train",
+    "difficulty": "Difficulty",
+    "images": "Images",
+    "experiments": "Experiments",
+    "smoothing": "Smoothing",
+}
 SLOW = 30_000  # milliseconds: machines that test are busy
 expect.set_options(timeout=SLOW)
 PROBING = re.compile(r"/_stcore/(health|host-config)$")
@@ -144,7 +152,7 @@ def test_every_page_opens_by_deep_link_on_a_fresh_server(
     try:
         page.goto(f"{server.url}/{path}")
         expect(page.locator("h1")).to_have_text(PAGES[path])
-        for name in ("Overview", "Train", "Difficulty", "Images", "Smoothing"):
+        for name in ("Overview", "Train", "Difficulty", "Images", "Experiments", "Smoothing"):
             expect(page.get_by_role("link", name=name, exact=True).first).to_be_visible()
         assert page.get_by_test_id("stAlert").count() == 0
         assert page.title() == "DPLS Lab" or PAGES[path] in page.title()
@@ -194,6 +202,40 @@ def test_start_reload_and_see_it_finish(server: Server, page: Page) -> None:
     wait_for(lambda: run.state() == "done")
     expect(page.get_by_text("Test accuracy", exact=False).first).to_be_visible()
     assert run.config()["config"]["phases"][1]["factors"]["lambda_min"] == 0.7
+
+
+@pytest.mark.parametrize("kind", ["pruning", "subsets", "membership"])
+def test_an_experiment_from_form_to_verdict(kind: str, server: Server, page: Page) -> None:
+    """On the smallest preset; the first is stopped and resumed on the way. They share a run."""
+    page.goto(f"{server.url}/experiments?kind={kind}")
+    drawn(page)
+    page.get_by_text("Start one", exact=True).click()
+    preset = page.get_by_label("Preset", exact=True)
+    expect(preset).to_be_visible(timeout=2 * SLOW)
+    preset.click()
+    page.get_by_role("option", name="classroom", exact=True).click()
+    expect(page.get_by_text("runs to train", exact=False)).to_be_visible(timeout=2 * SLOW)
+    page.get_by_role("button", name="Start", exact=True).click()
+
+    def mine() -> Stored | None:
+        return next((e for e in list_experiments(server.runs) if e.kind == kind), None)
+
+    wait_for(lambda: mine() is not None and mine().states()["missing"] == 0)  # type: ignore[union-attr]
+    found = mine()
+    assert found is not None
+    expect(page.get_by_text(" runs", exact=False).first).to_be_visible()
+    if kind == "pruning":
+        wait_for(lambda: found.states()["running"] > 0)
+        page.get_by_role("button", name="Stop", exact=True).click()
+        wait_for(lambda: not found.is_worked_on() and not found.states()["queued"])
+        assert found.states()["done"] < found.states().total()
+        page.get_by_role("button", name="Resume", exact=True).click(timeout=2 * SLOW)
+    wait_for(lambda: found.states()["done"] == found.states().total(), 240)
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(0, timeout=2 * SLOW)
+    expect(page.get_by_text("One seed says nothing about other seeds", exact=False)).to_be_visible()
+    expect(page.get_by_text("The article", exact=True).first).to_be_visible()
+    expect(page.get_by_role("button", name="Report")).to_be_visible()
+    assert f"experiment={found.id}" in page.url
 
 
 def test_a_killed_app_loses_nothing(page: Page, tmp_path: Path, browser: Browser) -> None:

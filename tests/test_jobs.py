@@ -344,30 +344,18 @@ def test_without_its_parent_a_branch_trains_the_beginning_itself_but_without_sco
     assert other.status()["error"] == f"it needs the scores of run {parent.id}, which is gone"
 
 
-def test_stopping_one_run_of_a_queue_lets_its_worker_go_on(tmp_path: Path) -> None:
-    first, second = (submit(config(f"seed={seed}", *LONG), tmp_path / "runs") for seed in (1, 2))
+def test_stopping_one_run_of_a_queue_lets_its_worker_go_on_but_ending_the_worker_does_not(tmp_path: Path) -> None:
+    first, *others = (submit(config(f"seed={seed}", *LONG), tmp_path / "runs") for seed in (1, 2, 3))
     Local().submit(first)
     wait_for(lambda: len(first.metrics()) >= 1)
     process = worker_of(first)
     Local().cancel(first)
-    wait_for(lambda: len(second.metrics()) >= 1)
-    assert first.state() == "cancelled"
-    assert second.state() == "running"
-    os.kill(process, signal.SIGTERM)  # it is the same worker, and this ends it
+    wait_for(lambda: any(run.metrics() for run in others))
+    second, third = sorted(others, key=lambda run: run.state(), reverse=True)
+    assert [first.state(), second.state(), third.state()] == ["cancelled", "running", "queued"]
+    os.kill(process, signal.SIGTERM)  # it is the same worker
     wait_for(lambda: second.state() == "cancelled" and not second.is_locked())
-    third = submit(config("seed=3"), tmp_path / "runs")
-    with pytest.raises(subprocess.CalledProcessError):  # nobody is left
-        wait_for(lambda: worker_of(first) == 0)
-    assert third.state() == "queued"
-
-
-def test_a_worker_told_to_end_leaves_the_queue_alone(tmp_path: Path) -> None:
-    first, second = (submit(config(f"seed={seed}", *LONG), tmp_path / "runs") for seed in (1, 2))
-    Local().submit(first)
-    wait_for(lambda: len(first.metrics()) >= 1)
-    os.kill(worker_of(first), signal.SIGTERM)
-    wait_for(lambda: first.state() == "cancelled" and not first.is_locked())
     with pytest.raises(subprocess.CalledProcessError):
         wait_for(lambda: worker_of(first) == 0)
-    assert second.state() == "queued"
-    assert second.metrics() == []
+    assert third.state() == "queued"
+    assert third.metrics() == []

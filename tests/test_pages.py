@@ -414,3 +414,59 @@ def test_recorded_runs_agree_with_themselves() -> None:
         assert not (run.path / "checkpoints").exists()
     size = sum(f.stat().st_size for f in RECORDED.rglob("*") if f.is_file())
     assert size < 5_000_000
+
+
+# Experiments
+
+
+@pytest.mark.parametrize("kind", ["pruning", "subsets", "membership"])
+def test_experiments_open_on_the_recorded_ones(kind: str, runs: Path) -> None:
+    app = open_page("experiments", kind=kind)
+    assert not app.error
+    assert app.session_state["experiment"].startswith(kind)
+    assert "The article" in words(app) and "Here" in words(app)
+    assert "898, 5 seeds" in words(app) or kind == "subsets"
+    assert "Attacked means PGD20" in words(app), "the attack stands beside the numbers"
+    assert app.session_state[SECONDS] < 5
+
+
+def test_experiments_are_shown_without_torch_where_nothing_can_be_started(runs: Path) -> None:
+    code = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({str(ROOT / "app.py")!r}, default_timeout=60).run()
+app.switch_page('pages/experiments.py').run()
+assert app.title and not app.error and not app.exception, (app.error, app.exception)
+assert not [e for e in app.expander if e.label == "Start one"]
+sys.exit("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    assert done.returncode == 0
+
+
+def test_a_link_to_an_experiment_that_is_gone_shows_another(runs: Path) -> None:
+    app = open_page("experiments", kind="pruning", experiment="pruning-0000000000")
+    assert "There is no experiment" in words(app)
+    assert app.session_state["experiment"] != "pruning-0000000000"
+
+
+def test_a_damaged_experiment_hides_no_other(runs: Path) -> None:
+    broken = runs / "experiments" / "pruning-0123456789"
+    broken.mkdir(parents=True)
+    for content in ("{", "{}", '{"settings": {}}'):
+        (broken / "experiment.json").write_text(content)
+        app = open_page("experiments")
+        assert not app.error
+        assert app.session_state["experiment"].startswith("pruning-")
+
+
+def test_runs_of_experiments_are_listed_only_where_asked_for(runs: Path) -> None:
+    make_run(runs, number=3, label="mine")
+    made = make_run(runs, number=4, label="seed 0: all images")
+    made.config_file.write_text(json.dumps(made.config() | {"experiment": "pruning-0123456789"}))
+    app = open_page("overview")
+    assert made.id not in app.selectbox(key="run").options
+    assert not app.dataframe[0].value["run"].str.contains("seed 0").any()
+    app.toggle(key="of experiments").set_value(True).run()
+    assert app.dataframe[0].value["run"].str.contains("seed 0").any()
+    assert open_page("images", run=made.id).session_state["run"] == made.id, "a link to one shows it"

@@ -83,7 +83,7 @@ def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = Non
 
 def _missing(experiment: Experiment, plan: list[Planned], runs: Path) -> list[Planned]:
     stored = Stored(runs / "experiments" / identify(experiment.model_dump(mode="json")))
-    players = stored.players() if (stored.path / "experiment.json").exists() else {}
+    players = stored.players()
     ids = {role: run.id for role, run in players.items()}
     finished = {role for role, run in players.items() if run.status()["state"] == "done"}
     known = None

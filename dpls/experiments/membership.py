@@ -182,15 +182,14 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
         )
     ]
     hard, other = gap(o, "hardest", share, "clean_last"), gap(o, "matched", share, "clean_last")
-    if hard and other:
-        change = statistics.between(other[1] - other[0], hard[1] - hard[0])
+    if hard and other and (change := statistics.between(other[1] - other[0], hard[1] - hard[0])).n:
         claims.append(
             Claim(
                 "Hard examples are memorized, others learnt.", f"the gap of the hardest, against random, is {change}."
             )
         )
-    if settings["dpls"] and (smooth := gap(o, "hardest", share, "clean_last", dpls=True)) and hard:
-        change = statistics.between(hard[1] - hard[0], smooth[1] - smooth[0])
+    smooth = gap(o, "hardest", share, "clean_last", dpls=True) if settings["dpls"] else None
+    if hard and smooth and (change := statistics.between(hard[1] - hard[0], smooth[1] - smooth[0])).n:
         claims.append(
             Claim("DPLS reduces memorization.", f"the gap of the hardest under DPLS, against hard labels, is {change}.")
         )

@@ -165,7 +165,8 @@ def dots_of(lines: Sequence[Line], title: str, quantities: Sequence[str], x: str
     if differences:
         found = [Dot(line.arm, line.quantity, line.difference) for line in chosen if line.difference]
     else:
-        found = [Dot(line.arm, line.quantity, line.estimate) for line in chosen]
+        compared_first = sorted(chosen, key=lambda line: line.difference is None)
+        found = [Dot(line.arm, line.quantity, line.estimate) for line in compared_first]
     return Dots(title, x, found, differences)
 
 

@@ -94,7 +94,9 @@ class Stored:
         return {role: run for role, run in found.items() if run.config_file.exists()}
 
     def players(self) -> dict[str, Run]:
-        """{role: run}, those that have finished or still can."""
+        """{role: run}, those that have finished or still can; none where it has not begun."""
+        if not (self.path / "experiment.json").exists():
+            return {}
         return {role: run for role, run in self.runs().items() if not _is_lost(run)}
 
     def known(self, experiment: "Experiment") -> dict[str, Run]:
@@ -179,8 +181,10 @@ def list_experiments(runs: Path) -> list[Stored]:
     found = [Stored(p) for p in (runs / "experiments").glob("*") if NAME.fullmatch(p.name)]
     dated = []
     for stored in found:
-        with suppress(UserError, KeyError):
-            dated.append((str(stored.content["created"]), stored))
+        with suppress(UserError, KeyError, TypeError):
+            content, _ = stored.content, stored.settings["base"]["data"]["source"]
+            if {"arms", "judges", "runs"} <= content.keys() and stored.kind in stored.id:
+                dated.append((str(content["created"]), stored))
     return [stored for _, stored in sorted(dated, key=lambda entry: entry[0], reverse=True)]
 
 

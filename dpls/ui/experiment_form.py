@@ -22,8 +22,14 @@ MAIN = {
 """What is asked first; the rest stands behind a click."""
 
 
+@st.fragment
 def offer(kind: str) -> None:
-    """Asks for an experiment of a kind, says what it costs, starts it."""
+    """Asks for an experiment of a kind, says what it costs, starts it. Of its own, so that results stay meanwhile."""
+    with shielded():
+        _offer(kind)
+
+
+def _offer(kind: str) -> None:
     runs = {run.id: run for run in store.all_runs() if not run.is_recorded and store.readable(run)}
     bases = [*plans.PRESETS, *(name for name in preset_names() if name not in plans.PRESETS), *runs]
     if st.session_state.get("base") not in bases:
@@ -60,15 +66,15 @@ def _defaults(model: Any) -> dict[str, Any]:
 
 
 def _cost_and_start(experiment: plans.Experiment) -> None:
-    words = ""
-    with shielded():
-        words = _cost(experiment)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Start", type="primary", icon=":material/play_arrow:", key="start experiment"):
-            start(experiment)
-            st.rerun()
-        st.caption(escape(words))
+        pressed = st.button("Start", type="primary", icon=":material/play_arrow:", key="start experiment")
+        words = st.empty()
     manage.show_refusal()
+    if pressed:
+        start(experiment)
+        st.rerun()
+    with words:
+        st.caption(escape(_cost(experiment)))
 
 
 def _cost(experiment: plans.Experiment) -> str:

@@ -1,0 +1,760 @@
+"""From outcomes to a result: planted effects are found again, what is the same is no difference, gaps are no error.
+
+Outcomes are made here from a planted truth, example by example, as the runs of an experiment would have left them.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples_of
+from hypothesis import strategies as st
+
+from dpls import statistics
+from dpls.experiments import membership, pruning, subsets
+from dpls.experiments.outcomes import ALL, COLUMNS, Outcomes, among, arm, dropped, kept, role_of
+from dpls.experiments.plans import read_experiment
+from dpls.experiments.results import Images, Line, Result, compare, p_values, result_of, seen
+from dpls.experiments.stored import Stored
+from dpls.subsets import Subset
+
+BORDER, EPOCHS = 5, 20
+SUMMARISE = {"pruning": pruning.summarise, "subsets": subsets.summarise, "membership": membership.summarise}
+KINDS = ("pruning", "subsets", "membership")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fewer_resamples() -> Iterator[None]:
+    """So that it takes no time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "RESAMPLES", 400)
+        statistics._weights.cache_clear()
+        yield
+    statistics._weights.cache_clear()
+
+
+class Truth(NamedTuple):
+    """An arm as it is made: which share took part less, how often it is right, and what it says."""
+
+    which: str | None = None
+    share: float = 0.0
+    action: str = "drop"
+    from_scratch: bool = False
+    gain: float = 0.0
+    """Test accuracy above that of an arm without."""
+    unseen: float = 0.5
+    """How often a training example is right at the end that took no part."""
+    says: int | None = None
+    """The only class it says."""
+
+
+class World:
+    """Examples, and outcomes of arms on them: an image is as hard for every arm of a seed, but for some luck."""
+
+    def __init__(self, train: int = 300, test: int = 400, classes: int = 10, planted: int = 0, seeds: int = 3) -> None:
+        self.train, self.test, self.classes, self.seeds = train, test, classes, list(range(7, 7 + seeds))
+        rng, n = np.random.default_rng(0), train + test
+        self.ids = np.arange(n)
+        self.split = np.where(self.ids < train, "train", "test")
+        self.label = rng.integers(0, classes, n)
+        self.cause = np.where(self.ids < planted, "label noise", "")
+        self.hardness = np.where(self.ids < planted, 0.9, rng.random(n) * 0.9)
+        self.threshold = {s: np.where(rng.random(n) < 0.8, rng.random(n), rng.random(n)) for s in self.seeds}
+
+    def difficulty(self, seed: int) -> np.ndarray:
+        """As a run would count it over 20 epochs: with ties."""
+        noise = np.random.default_rng([seed, 1]).normal(0, 0.1, len(self.ids))
+        return np.round(np.clip(self.hardness + noise, 0, 1) * 20) / 20
+
+    def scores(self) -> pd.DataFrame:
+        tables = [
+            pd.DataFrame(
+                {"id": self.ids, "split": self.split, "label": self.label, "class": self.said(), "cause": self.cause}
+            ).assign(difficulty=self.difficulty(seed), seed=seed)
+            for seed in self.seeds
+        ]
+        return pd.concat(tables, ignore_index=True)
+
+    def said(self) -> np.ndarray:
+        return np.char.add("class ", self.label.astype(str))
+
+    def took_part(self, truth: Truth, seed: int) -> np.ndarray:
+        """Epochs, by id."""
+        trained = np.where(self.ids < self.train, EPOCHS, 0)
+        if truth.which:
+            rows = self.ids < self.train
+            subset = Subset(which=truth.which, share=truth.share, action=truth.action, seed=seed)
+            out = ~subset.keep(self.difficulty(seed)[rows], self.label[rows])
+            trained[: self.train][out] = 0 if truth.from_scratch else BORDER
+        return trained
+
+    def run(self, name: str, seed: int, truth: Truth, salt: int) -> pd.DataFrame:
+        rng, n = np.random.default_rng([seed, salt]), len(self.ids)
+        trained = self.took_part(truth, seed)
+        # A tenth of the luck is an arm's own, so that arms with the same truth are not equal.
+        threshold = np.where(rng.random(n) < 0.1, rng.random(n), self.threshold[seed])
+        table = pd.DataFrame({"arm": name, "seed": seed, "id": self.ids, "split": self.split, "trained": trained})
+        said = np.full(n, f"class {truth.says}") if truth.says is not None else self.said()
+        table["predicted"] = said
+        for column in COLUMNS:
+            accuracy = np.full(n, (0.75 if column.startswith("clean") else 0.5) + truth.gain)
+            seen_in_training = np.where(trained == EPOCHS, 0.99, truth.unseen)
+            accuracy = np.where(self.ids < self.train, seen_in_training, accuracy)
+            values = (threshold < accuracy).astype(float)
+            # Best checkpoints are judged on test images alone.
+            table[column] = np.where((self.ids < self.train) & column.endswith("best"), np.nan, values)
+        return table
+
+    def outcomes(self, truths: Mapping[str, Truth], without: Iterable[tuple[str, int]] = ()) -> Outcomes:
+        """``without``: arms and seeds whose run is not there yet."""
+        missing = set(without)
+        tables = [
+            self.run(name, seed, truth, salt)
+            for salt, (name, truth) in enumerate(truths.items())
+            for seed in self.seeds
+            if (name, seed) not in missing
+        ]
+        found = pd.concat(tables, ignore_index=True)
+        found.attrs["attack"] = "PGD-20 within 8/255"
+        return Outcomes(found, self.scores())
+
+
+def settings_of(kind: str, **changes: Any) -> dict[str, Any]:
+    """As experiment.json has them."""
+    assignments = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
+    return read_experiment(kind, "classroom", assignments).model_dump(mode="json")
+
+
+def branches(gains: Mapping[str, float], share: float = 0.2, **settings: Any) -> dict[str, Truth]:
+    return {dropped(w, share, **settings): Truth(w, share, gain=gain) for w, gain in gains.items()}
+
+
+def line_of(result: Result, group: str, name: str, quantity: str) -> Line:
+    (found,) = [line for line in result.lines if (line.group, line.arm, line.quantity) == (group, name, quantity)]
+    return found
+
+
+def images_of(result: Result, title: str) -> Images:
+    (found,) = [images for images in result.images if images.title == title]
+    return found
+
+
+def tiny(rows: list[tuple[Any, ...]], scores: list[tuple[Any, ...]]) -> Outcomes:
+    """By hand. Rows: arm, seed, id, split, trained, predicted, right (in every column that may be known).
+
+    Scores: seed, id, split, class, cause, difficulty.
+    """
+    names = ["arm", "seed", "id", "split", "trained", "predicted", "right"]
+    outcomes = pd.DataFrame(rows, columns=names)
+    for column in COLUMNS:
+        known = (outcomes["split"] == "test") | column.endswith("last")
+        outcomes[column] = outcomes["right"].where(known).astype(float)
+    table = pd.DataFrame(scores, columns=["seed", "id", "split", "class", "cause", "difficulty"])
+    return Outcomes(outcomes.drop(columns="right"), table.assign(label=table["class"].astype("category").cat.codes))
+
+
+# Outcomes as arrays
+
+
+def test_outcomes_are_spread_by_seed_and_id() -> None:
+    o = tiny(
+        [(ALL, 4, 0, "train", 9, "a", 1), (ALL, 4, 2, "test", 0, "b", 0), ("other", 3, 2, "test", 0, "b", 1)],
+        [(s, i, split, "a", "", 0.25 * (i + s)) for s in (4, 3) for i, split in enumerate(("train", "train", "test"))],
+    )
+    assert o.seeds == [3, 4] and o.count == 3 and o.arms == [ALL, "other"] and o.attack == "attacked"
+    nan = np.nan
+    for found, expected in (
+        (o.right(ALL, "clean_last"), [[nan, nan, nan], [nan, nan, 0]]),
+        (o.right(ALL, "clean_last", "train"), [[nan, nan, nan], [1, nan, nan]]),
+        (o.right(ALL, "clean_best", "train"), [[nan] * 3] * 2),
+        (o.right("other", "attacked_best"), [[nan, nan, 1], [nan, nan, nan]]),
+        (o.right("nobody", "clean_last"), [[nan] * 3] * 2),
+        (o.took_part(ALL), [[nan, nan, nan], [9, nan, nan]]),
+        (o.score("difficulty"), [[0.75, 1, nan], [1, 1.25, nan]]),
+        (o.score("difficulty", "test"), [[nan, nan, 1.25], [nan, nan, 1.5]]),
+        (among(o.score("difficulty"), np.array([True, False, True])), [[0.75, nan, nan], [1, nan, nan]]),
+        (o.mean_difficulty(), [0.875, 1.125, -1]),
+    ):
+        np.testing.assert_array_equal(found, expected)
+    assert not o.chosen(ALL).any() and not o.causes().any()
+
+
+def test_chosen_are_those_that_took_part_less_by_seed() -> None:
+    world = World(planted=12)
+    name = dropped("hardest", 0.2)
+    o = world.outcomes({ALL: Truth(), name: Truth("hardest", 0.2)}, [(name, 8)])
+    chosen = o.chosen(name)
+    assert chosen.sum(1).tolist() == [60, 0, 60] and not chosen[:, world.train :].any()
+    for place in (0, 2):
+        difficulty = world.difficulty(world.seeds[place])[: world.train]
+        inside = chosen[place, : world.train]
+        assert difficulty[inside].min() >= difficulty[~inside].max()
+    assert np.flatnonzero(o.causes()).tolist() == list(range(12))
+
+
+def test_outcomes_that_were_stored_give_the_same_result(tmp_path: Path) -> None:
+    o, settings = World().outcomes({ALL: Truth(), **branches({"hardest": 0.05})}), settings_of("pruning", seeds=3)
+    path = tmp_path / "runs" / "experiments" / "pruning-0123456789"
+    path.mkdir(parents=True)
+    (path / "experiment.json").write_text(json.dumps({"schema": 1, "settings": settings}))
+    o.outcomes.to_parquet(path / "outcomes.parquet", index=False)
+    o.scores.to_parquet(path / "scores.parquet", index=False)
+    found, expected = result_of(Stored(path)), pruning.summarise(settings, o)
+    assert found.text() == expected.text() and "Attacked means PGD-20 within 8/255." in found.text()
+    assert all(np.array_equal(a.ids, b.ids) for a, b in zip(found.images, expected.images, strict=True))
+
+
+# Pruning
+
+GAINS = {"hardest": 0.06, "easiest": -0.06, "matched": 0.0}
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_pruning_finds_what_was_planted_and_nothing_else(seeds: int) -> None:
+    o = World(test=1200, seeds=seeds).outcomes({ALL: Truth(), **branches(GAINS)})
+    result = pruning.summarise(settings_of("pruning", seeds=seeds), o)
+    for which, gain in GAINS.items():
+        for quantity in ("attacked, best", "attacked, last", "clean, best", "clean, last"):
+            line = line_of(result, "adversarial", dropped(which, 0.2), quantity)
+            change = line.difference
+            assert change is not None and line.against == ALL
+            assert (change.n, change.seeds) == (1200, seeds)
+            assert change.low - 0.01 < gain < change.high + 0.01
+            begins = {1: "higher by ", -1: "lower by ", 0: "no difference seen"}[int(np.sign(gain))]
+            assert str(change).startswith(begins)
+            ps = [float(p) for p in line.p.split(", ")]
+            assert len(ps) == seeds and (max(ps) < 0.001 if gain else min(ps) > 0.005)
+    reference = line_of(result, "adversarial", ALL, "attacked, best")
+    assert reference.difference is None and abs(reference.estimate.value - 0.5) < 0.05
+    best, last = result.claims[0].seen.split(" At the last epoch: ")
+    for which in GAINS:
+        for words, quantity in ((best, "attacked, best"), (last, "attacked, last")):
+            assert str(line_of(result, "adversarial", dropped(which, 0.2), quantity).difference) in words
+
+
+def test_pruning_says_what_the_article_claims_and_what_was_seen() -> None:
+    o = World().outcomes({ALL: Truth(), **branches(GAINS)})
+    result = pruning.summarise(settings_of("pruning", seeds=3), o)
+    text, table = result.text(), result.table()
+    for claim in result.claims:
+        assert f"The article: {claim.article}" in text and f"Here: {claim.seen}" in text
+    for note in result.notes:
+        assert f"Note: {note}" in text
+    assert len(table) == len(result.lines) == 16
+    for line, row in zip(result.lines, table.to_dict("records"), strict=True):
+        assert (row["of"], row["arm"], row["accuracy of"]) == line[:3] and row["value"] == str(line.estimate)
+        assert row["difference"] == (str(line.difference) if line.difference else "")
+        assert f"| {line.arm} | {line.quantity} | {line.estimate} |" in text
+    assert "(3 of 3 seeds so far)" in text and "One seed" not in text
+    assert "a run of another seed" in text and "robust accuracy on validation images" in text
+
+
+def test_an_arm_is_compared_with_the_one_of_its_objective() -> None:
+    """Standard arms gain 5 points over standard training, which is 15 points better."""
+    truths = {ALL: Truth(), **branches(GAINS), arm(ALL, standard=True): Truth(gain=0.15)}
+    truths |= {arm(dropped(w, 0.2), standard=True): Truth(w, 0.2, gain=0.2) for w in GAINS}
+    result = pruning.summarise(settings_of("pruning", standard=True), World(test=1200).outcomes(truths))
+    for which in GAINS:
+        line = line_of(result, "standard", arm(dropped(which, 0.2), standard=True), "clean, best")
+        assert line.difference is not None and line.against == arm(ALL, standard=True)
+        assert abs(line.difference.value - 0.05) < 0.02 and str(line.difference) in result.claims[1].seen
+    assert "standard training" in result.claims[1].article
+
+
+def test_the_sweep_and_the_doses_are_drawn_from_what_is_there() -> None:
+    """A dose d of the hardest was planted to cost 10 points times d."""
+    doses = {0.25: 0.075, 0.5: 0.05, 0.75: 0.025}
+    truths = {ALL: Truth(), **branches({"hardest": 0.06, "matched": 0}), **branches({"hardest": 0.08}, 0.4)}
+    truths |= branches({"hardest": 0.1}, refill=True)
+    truths |= {dropped("hardest", 0.2, refill=True, spared=d): Truth("hardest", 0.2, gain=g) for d, g in doses.items()}
+    settings = settings_of("pruning", sweep=[0.1, 0.4], doses=list(doses), equal_steps=True)
+    result = pruning.summarise(settings, World(test=1200).outcomes(truths))
+    sweep, response = result.charts
+    by_name = {series.name: series for series in sweep.series}
+    assert by_name.keys() == {f"{w} dropped, {end}" for w in ("hardest", "random") for end in ("best", "last")}
+    assert list(by_name["hardest dropped, best"].x) == [0.2, 0.4] and list(by_name["random dropped, best"].x) == [0.2]
+    for change, gain in zip(by_name["hardest dropped, best"].y, (0.06, 0.08), strict=True):
+        assert change.low - 0.01 < gain < change.high + 0.01
+    for series in response.series:
+        assert list(series.x) == [0, 0.25, 0.5, 0.75, 1] and len(series.y) == 5
+        assert series.y[0].value > series.y[-1].value + 0.05
+    assert pruning.doses(settings, World().outcomes(truths))[1][0] == dropped("hardest", 0.2, refill=True)
+    (claim,) = [claim for claim in result.claims if "its theory" in claim.article]
+    assert claim.seen.count("lower by ") == 2
+    assert "How much to drop" in result.text() and "Dose and response" in result.text()
+
+
+def test_the_images_of_pruning_are_of_the_right_split() -> None:
+    world = World()
+    name = dropped("hardest", 0.2)
+    o = world.outcomes({ALL: Truth(), name: Truth("hardest", 0.2, gain=0.05)})
+    result = pruning.summarise(settings_of("pruning"), o)
+    pruned, easiest, rescued, lost = (images_of(result, t).ids for t in ("Pruned", "Kept, easiest", "Rescued", "Lost"))
+    often = o.chosen(name).sum(0)
+    assert set(pruned) == set(np.flatnonzero(often)) and (np.diff(often[pruned]) <= 0).all()
+    assert set(easiest) == set(range(world.train)) - set(pruned)
+    assert (np.diff(o.mean_difficulty()[easiest]) >= 0).all()
+    change = (o.right(name, "attacked_last") - o.right(ALL, "attacked_last")).sum(0)
+    for ids, sign in ((rescued, 1), (lost, -1)):
+        assert set(ids) == set(np.flatnonzero(sign * np.nan_to_num(change) > 0)) and (ids >= world.train).all()
+        assert (np.diff(sign * change[ids]) <= 0).all()
+
+
+@pytest.mark.parametrize("planted", [0, 30])
+def test_planted_causes_are_counted_where_there_are_any(planted: int) -> None:
+    name = dropped("hardest", 0.2)
+    o = World(planted=planted, seeds=2).outcomes({ALL: Truth(), name: Truth("hardest", 0.2)})
+    counts = (o.chosen(name) & o.causes()).sum(1)
+    text = pruning.summarise(settings_of("pruning", seeds=2), o).text()
+    words = f"Of the hardest that were dropped {counts[0]} of 60, {counts[1]} of 60 had been planted"
+    assert (words in text) is (planted > 0) and ("planted" in text) is (planted > 0)
+    assert not planted or counts.min() > 20
+
+
+def test_ties_at_the_cut_are_counted_by_seed() -> None:
+    rows = [(ALL, s, i, "train", 9, "a", 1) for s in (0, 1) for i in range(5)]
+    difficulties = {0: (1, 0.5, 0.5, 0.5, 0), 1: (1, 0.9, 0.5, 0.5, 0)}
+    scores = [(s, i, "train", "ab"[i % 2], "", d) for s, values in difficulties.items() for i, d in enumerate(values)]
+    notes = pruning.summarise(settings_of("pruning", share=0.4), tiny(rows, scores)).notes
+    assert any("At the cut of the hardest 2, 0 examples (seed by seed) were tied" in note for note in notes)
+    assert any("At the cut of the easiest 2, 1 examples" in note for note in notes)
+
+
+def test_p_values_are_of_seeds_that_have_both() -> None:
+    first = np.array([[0, 0, 0, 0, 0, 0, 1], [1] * 7, [np.nan] * 7, [1] * 7], dtype=float)
+    second = np.array([[1, 1, 1, 1, 1, 1, 1], [np.nan] * 7, [1] * 7, [1] * 7], dtype=float)
+    assert p_values(first, second) == "0.031, 1"  # 2 / 2^6
+
+
+# Subsets
+
+
+def of_subsets(share: float = 0.2, hardest: float = -0.2, **changes: Any) -> dict[str, Truth]:
+    """Scratch runs, adversarial and standard; ``changes`` of the hardest, adversarial."""
+    gains = {"hardest": hardest, "easiest": 0.1, "matched": 0.0}
+    made = {
+        arm(kept(w, share), standard=standard): Truth(w, share, "keep", True, 0 if standard else gain)
+        for standard in (False, True)
+        for w, gain in gains.items()
+    }
+    made[kept("hardest", share)] = made[kept("hardest", share)]._replace(**changes)
+    return {ALL: Truth(gain=0.2), **made}
+
+
+def test_subsets_are_compared_with_a_random_one() -> None:
+    o = World(test=1200).outcomes(of_subsets())
+    result = subsets.summarise(settings_of("subsets", standard=True, seeds=3), o)
+    for name, begins in ((ALL, "higher"), (kept("easiest", 0.2), "higher"), (kept("hardest", 0.2), "lower")):
+        line = line_of(result, "adversarial", name, "attacked, best")
+        assert str(line.difference).startswith(begins) and line.against == kept("matched", 0.2)
+    for which in ("easiest", "hardest"):
+        line = line_of(result, "standard", arm(kept(which, 0.2), standard=True), "clean, best")
+        assert str(line.difference).startswith("no difference seen")
+    (claim,) = result.claims
+    estimates = [statistics.mean(o.right(kept(w, 0.2), "attacked_best")) for w in ("hardest", "easiest", "matched")]
+    for name, estimate in zip(("hardest", "easiest", "random"), estimates, strict=True):
+        assert f"{name} 20%: {estimate} attacked, " in claim.seen
+    assert "ends below 10% robust accuracy" in claim.article and claim.article in result.text()
+
+
+def collapse(o: Outcomes, share: float = 0.2) -> pd.DataFrame:
+    (table,) = subsets.summarise(settings_of("subsets", share=share), o).tables.values()
+    return table.set_index("arm")
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_a_net_that_says_one_class_has_collapsed_and_an_even_one_has_not(classes: int) -> None:
+    o = World(classes=classes, seeds=2).outcomes(of_subsets(says=1))
+    table = collapse(o)
+    assert table.loc[kept("hardest", 0.2), "collapsed"] == "yes"
+    assert table.loc[kept("hardest", 0.2), "said most"] == "class 1, 100%; class 1, 100%"
+    assert table.loc[kept("hardest", 0.2), "entropy"] == f"0.00 of {np.log2(classes):.2f} bits"
+    others = table.drop(kept("hardest", 0.2))
+    assert len(others) == 6 and (others["collapsed"] == "no").all()
+    for entropy in others["entropy"]:
+        assert float(entropy.split()[0]) > 0.9 * np.log2(classes)
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_collapsed_is_more_than_halfway_from_even_to_one_class(classes: int) -> None:
+    half = (1 + 1 / classes) / 2
+    for most, expected in ((half - 0.02, "no"), (half + 0.02, "yes")):
+        rows = [
+            (kept("hardest", 0.2), 0, i, "test", 0, "c0" if i < 1000 * most else f"c{1 + i % (classes - 1)}", 1)
+            for i in range(1000)
+        ]
+        scores = [(0, i, "test", f"c{i % classes}", "", 0.5) for i in range(1000)] + [(0, 1000, "train", "c0", "", 0.5)]
+        assert collapse(tiny(rows, scores))["collapsed"].tolist() == [expected]
+
+
+def test_nets_that_each_say_another_class_alone_have_collapsed() -> None:
+    name = kept("hardest", 0.2)
+    rows = [(name, s, i, "test", 0, f"c{s}", 1) for s in range(4) for i in range(8)]
+    scores = [(s, i, "test", f"c{i % 4}", "", 0.5) for s in range(4) for i in range(8)]
+    scores += [(s, 8, "train", "c0", "", 0.5) for s in range(4)]
+    assert collapse(tiny(rows, scores)).loc[name].tolist() == [
+        "0.00 of 2.00 bits",
+        "c0, 100%; c1, 100%; c2, 100%; c3, 100%",
+        "yes",
+    ]
+    rows = [row if row[1] else (*row[:5], f"c{row[2] % 4}", 1) for row in rows]
+    assert collapse(tiny(rows, scores)).loc[name, "collapsed"] == "3 of 4 seeds"
+
+
+def test_the_images_of_subsets_are_training_images_the_most_telling_first() -> None:
+    world = World()
+    o = world.outcomes(of_subsets())
+    result = subsets.summarise(settings_of("subsets"), o)
+    for title, which, sign in (("Hardest", "hardest", -1), ("Easiest", "easiest", 1)):
+        ids = images_of(result, title).ids
+        often = (o.took_part(kept(which, 0.2)) > 0).sum(0)
+        assert (ids < world.train).all() and set(ids) == set(np.flatnonzero(often))
+        every_seed = ids[often[ids] == 3]
+        assert len(every_seed) and (np.diff(sign * o.mean_difficulty()[every_seed]) >= 0).all()
+
+
+# Membership
+
+
+def by_hand() -> Outcomes:
+    """Two seeds of ten training examples, of which each excludes its two hardest of each kind; 0 and 1 are planted."""
+    excluded = {0: (0, 2), 1: (0, 3)}
+    scores = [
+        (s, i, "train", "ab"[i % 2], "label noise" if i < 2 else "", 1.0 if i in excluded[s] else 0.1 + i / 100)
+        for s in (0, 1)
+        for i in range(10)
+    ]
+    scores += [(s, i, "test", "ab"[i % 2], "", 1.0 if i == 10 else 0.1) for s in (0, 1) for i in (10, 11)]
+    without = dropped("hardest", 0.2)
+    right_without = {(0, 0): 0, (0, 2): 1, (1, 0): 0, (1, 3): 0}
+    right_with = {(0, 0): 1, (0, 2): 1, (1, 0): 1, (1, 3): 0}
+    rows = [(ALL, s, i, "train", 9, "a", right_with.get((s, i), i != 9)) for s in (0, 1) for i in range(10)]
+    rows += [
+        (without, s, i, "train", 0 if i in excluded[s] else 9, "a", right_without.get((s, i), 1))
+        for s in (0, 1)
+        for i in range(10)
+    ]
+    rows += [(name, s, i, "test", 0, "a", i == 11) for name in (ALL, without) for s in (0, 1) for i in (10, 11)]
+    return tiny(rows, scores)
+
+
+def test_the_gap_is_that_of_the_excluded_alone() -> None:
+    o = by_hand()
+    assert {
+        s: np.flatnonzero(row).tolist() for s, row in zip(o.seeds, o.chosen(dropped("hardest", 0.2)), strict=True)
+    } == {
+        0: [0, 2],
+        1: [0, 3],
+    }
+    for planted, excluded, included in (
+        (None, {(0, 0): 0, (0, 2): 1, (1, 0): 0, (1, 3): 0}, {(0, 0): 1, (0, 2): 1, (1, 0): 1, (1, 3): 0}),
+        (True, {(0, 0): 0, (1, 0): 0}, {(0, 0): 1, (1, 0): 1}),
+        (False, {(0, 2): 1, (1, 3): 0}, {(0, 2): 1, (1, 3): 0}),
+    ):
+        found = membership.gap(o, "hardest", 0.2, "clean_last", planted=planted)
+        assert found is not None
+        for values, expected in zip(found, (excluded, included), strict=True):
+            assert {(s, i): values[s, i] for s, i in np.argwhere(~np.isnan(values)).tolist()} == expected
+    assert membership.gap(o, "easiest", 0.2, "clean_last") is None
+    assert membership.gap(o, "hardest", 0.2, "clean_last", dpls=True) is None
+
+
+def test_what_is_memorized_is_included_minus_excluded() -> None:
+    o = by_hand()
+    for planted, value, n in ((None, 0.5, 3), (True, 1.0, 1), (False, 0.0, 2)):
+        found = membership.memorized(o, "hardest", 0.2, "clean_last", planted=planted)
+        assert found is not None and (found.value, found.n, found.seeds) == (value, n, 2)
+    result = membership.summarise(settings_of("membership", share=0.2, seeds=2), o)
+    values = {line.arm: line.estimate.value for line in result.lines if line.quantity == "clean"}
+    assert values == {
+        "hardest 20%, excluded": 0.25,
+        "hardest 20%, included": 0.75,
+        "hardest 20%, planted, excluded": 0,
+        "hardest 20%, planted, included": 1,
+        "hardest 20%, natural, excluded": 0.5,
+        "hardest 20%, natural, included": 0.5,
+    }
+    change = line_of(result, "adversarial", "hardest 20%, included", "clean")
+    assert change.difference is not None and change.difference.value == 0.5 and change.against == "excluded"
+
+
+def test_the_four_cells_are_of_the_run_on_all_images() -> None:
+    """By hand: the hard of training are (0, 2) and (0, 3) by seed, 3 of 4 right; of the others all but 9; test 0, 1."""
+    result = membership.summarise(settings_of("membership", share=0.2), by_hand())
+    cells = result.tables["Normal and hard, seen and unseen"].set_index("images")
+    assert {name: (row["clean"].split()[0], row["images a seed"]) for name, row in cells.iterrows()} == {
+        "normal, training": ("87.5%", 8),
+        "hard, training": ("75.0%", 2),
+        "normal, test": ("100.0%", 1),
+        "hard, test": ("0.0%", 1),
+    }
+    assert (cells["attacked"] == cells["clean"]).all()
+
+
+def of_membership(share: float = 0.2, hardest: float = 0.1, smoothed: float = 0.6, folds: int = 0) -> dict[str, Truth]:
+    """Right when unseen: hardest a tenth, easiest nearly all, random half; under DPLS more of the hardest."""
+    unseen = {"hardest": hardest, "easiest": 0.97, "matched": 0.5}
+    made = {dropped(w, share): Truth(w, share, from_scratch=True, unseen=u) for w, u in unseen.items()}
+    made |= {arm(ALL, dpls=True): Truth()}
+    for which, value in (("hardest", smoothed), ("matched", 0.5)):
+        made[arm(dropped(which, share), dpls=True)] = Truth(which, share, from_scratch=True, unseen=value)
+    made |= {f"without fold {k + 1} of {folds}": Truth() for k in range(folds)}
+    return {ALL: Truth(), **made}
+
+
+@pytest.mark.parametrize("seeds", [1, 4])
+def test_membership_finds_a_planted_gap(seeds: int) -> None:
+    o = World(train=1000, test=100, planted=60, seeds=seeds).outcomes(of_membership())
+    result = membership.summarise(settings_of("membership", share=0.2, dpls=True, seeds=seeds), o)
+    for name, gap in (("hardest 20%", 0.89), ("random 20%", 0.49), ("easiest 20%", 0.02)):
+        change = line_of(result, "adversarial", f"{name}, included", "clean").difference
+        assert change is not None and abs(change.value - gap) < 0.09 and (gap < 0.1 or change.is_seen)
+    claims = {claim.article.split(":")[0]: claim.seen for claim in result.claims}
+    assert "higher by" in claims["Hard examples are memorized, others learnt."]
+    assert "lower by" in claims["DPLS reduces memorization."]
+    text = result.text()
+    assert "about 100% right when included" in text
+    assert all(f"Here: {claim.seen}" in text for claim in result.claims)
+
+
+def test_an_equal_gap_is_no_difference() -> None:
+    o = World(train=1000, test=100).outcomes(of_membership(hardest=0.5, smoothed=0.5))
+    result = membership.summarise(settings_of("membership", share=0.2, dpls=True), o)
+    assert all("no difference seen" in claim.seen for claim in result.claims[1:])
+
+
+@pytest.mark.parametrize("planted", [0, 60])
+def test_planted_and_natural_are_apart_only_where_something_was_planted(planted: int) -> None:
+    o = World(planted=planted).outcomes(of_membership())
+    result = membership.summarise(settings_of("membership", share=0.2), o)
+    names = {line.arm for line in result.lines}
+    assert ("hardest 20%, planted, included" in names) is (planted > 0)
+    assert ("hardest 20%, natural, included" in names) is (planted > 0)
+    whole = membership.gap(o, "hardest", 0.2, "clean_last")
+    if planted:
+        sides = [membership.gap(o, "hardest", 0.2, "clean_last", planted=side) for side in (True, False)]
+        sizes = [np.isfinite(found[0]).sum() for found in (*sides, whole) if found]
+        assert len(sizes) == 3 and sizes[0] + sizes[1] == sizes[2]
+
+
+def test_the_images_of_membership_were_excluded_training_images() -> None:
+    world = World()
+    o = world.outcomes(of_membership())
+    result = membership.summarise(settings_of("membership", share=0.2), o)
+    found = membership.gap(o, "hardest", 0.2, "clean_last")
+    assert found is not None
+    gained = np.nansum(found[1] - found[0], axis=0)
+    memorized, others = (images_of(result, t).ids for t in ("Memorized", "Hard, but learnt or never learnt"))
+    assert set(memorized) == set(np.flatnonzero(gained > 0)) and (np.diff(gained[memorized]) <= 0).all()
+    assert set(memorized) | set(others) == set(np.flatnonzero(o.chosen(dropped("hardest", 0.2)).any(0)))
+    assert not set(memorized) & set(others) and max(*memorized, *others) < world.train
+
+
+def test_answers_image_by_image_are_counted_by_who_saw_it() -> None:
+    """Three seeds of two folds. Example 0 is right where it was seen only, 1 always; 2 is not in any fold yet run."""
+    rows = [
+        (f"without fold {fold + 1} of 2", s, i, "train", 0 if i == fold else 9, "a", i != fold or i == 1)
+        for s in range(3)
+        for fold in range(2)
+        for i in range(3)
+    ]
+    rows += [(ALL, s, i, "train", 9, "a", 1) for s in range(3) for i in range(3)]
+    scores = [(s, i, "train", "ab"[i % 2], "", (0.5, 0.25, 0.75)[i]) for s in range(3) for i in range(3)]
+    result = membership.summarise(settings_of("membership", answers=2, seeds=3), tiny(rows, scores))
+    table = result.tables["Image by image"]
+    assert table[["id", "difficulty", "seen", "unseen"]].to_numpy().tolist() == [
+        [0, 0.5, "3 of 3", "0 of 3"],
+        [1, 0.25, "3 of 3", "3 of 3"],
+    ]
+    assert [words.split()[0] for words in table["memorized"]] == ["+100%", "+0%"]
+    assert any("there are 3 runs without each image: too few" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ((56, 70, 48, 80), (0.0524, 0.3339)),
+        ((9, 10, 3, 10), (0.1705, 0.8090)),
+        ((5, 56, 0, 29), (-0.0381, 0.1926)),
+        ((0, 10, 0, 20), (-0.1611, 0.2775)),
+        ((10, 10, 0, 10), (0.6075, 1.0000)),
+    ],
+)
+def test_the_interval_of_two_shares_is_newcombes(
+    cells: tuple[int, int, int, int], expected: tuple[float, float]
+) -> None:
+    """Method 10 of table II of the article."""
+    a, n, b, m = cells
+    low, high = membership._newcombe(a, n, b, m)
+    assert (low, high) == pytest.approx(expected, abs=5.1e-5)
+    assert membership._newcombe(b, m, a, n) == pytest.approx((-high, -low))
+    assert -1 <= low <= a / n - b / m <= high <= 1
+
+
+# What is there so far
+
+TRUTHS = {
+    "pruning": {
+        ALL: Truth(),
+        **branches(GAINS),
+        **branches(GAINS, refill=True),
+        **branches({"hardest": 0, "matched": 0}, 0.4),
+        dropped("hardest", 0.2, refill=True, spared=0.5): Truth("hardest", 0.2),
+        arm(ALL, standard=True): Truth(),
+        arm(dropped("hardest", 0.2), standard=True): Truth("hardest", 0.2),
+    },
+    "subsets": of_subsets(),
+    "membership": of_membership(folds=2),
+}
+SETTINGS = {
+    "pruning": settings_of("pruning", sweep=[0.4], doses=[0.5], equal_steps=True, standard=True, seeds=3),
+    "subsets": settings_of("subsets", standard=True, seeds=3),
+    "membership": settings_of("membership", share=0.2, dpls=True, answers=2, standard=True, seeds=3),
+}
+SMALL = World(train=60, test=40, classes=3, planted=6)
+WHOLE = {kind: SMALL.outcomes(truths) for kind, truths in TRUTHS.items()}
+
+
+def shown(kind: str, o: Outcomes) -> Result:
+    """Its result, of which everything is numbers, can be shown, and is of arms that are there."""
+    result = SUMMARISE[kind](SETTINGS[kind], o)
+    text, table = result.text(), result.table()
+    assert "nan" not in text.lower() and "nothing to compare" not in text and "Empty DataFrame" not in text
+    assert len(table) == len(result.lines)
+    if kind != "membership":
+        assert {line.arm for line in result.lines} <= set(o.arms)
+    for line in result.lines:
+        assert line.estimate.low <= line.estimate.high and line.estimate.n > 0
+        assert line.difference is None or (line.difference.n > 0 and line.difference.low <= line.difference.high)
+    for chart in result.charts:
+        assert all(len(s.x) == len(s.y) > 0 and all(e.low <= e.high for e in s.y) for s in chart.series)
+    for dots in result.dots:
+        assert dots.dots and all(dot.estimate.n > 0 for dot in dots.dots)
+    for images in result.images:
+        assert images.ids.dtype == np.int64 and len(set(images.ids)) == len(images.ids)
+        assert set(images.ids) <= set(range(o.count))
+    for claim in result.claims:
+        assert claim.article and claim.seen
+    return result
+
+
+def only(o: Outcomes, runs: Iterable[tuple[str, int]], seeds: Iterable[int] = SMALL.seeds) -> Outcomes:
+    """What is known when only these runs have finished, and those that judge for these seeds."""
+    there = pd.MultiIndex.from_frame(o.outcomes[["arm", "seed"]]).isin(list(runs))
+    return Outcomes(o.outcomes[there], o.scores[o.scores["seed"].isin(list(seeds))])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_there(kind: str) -> None:
+    result = shown(kind, WHOLE[kind])
+    assert result.lines and result.images and result.dots and "(3 of 3 seeds so far)" in result.text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@examples_of(max_examples=12)
+@given(data=st.data())
+def test_whatever_has_finished_can_be_shown(kind: str, data: st.DataObject) -> None:
+    runs = [(name, seed) for name in TRUTHS[kind] for seed in SMALL.seeds]
+    shown(kind, only(WHOLE[kind], data.draw(st.sets(st.sampled_from(runs), min_size=1))))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_arm_alone_can_be_shown(kind: str) -> None:
+    for name in TRUTHS[kind]:
+        result = shown(kind, only(WHOLE[kind], [(name, seed) for seed in SMALL.seeds]))
+        assert not any(line.difference for line in result.lines)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_seed_speaks_of_itself_alone(kind: str) -> None:
+    seed = SMALL.seeds[1]
+    result = shown(kind, only(WHOLE[kind], [(name, seed) for name in TRUTHS[kind]], [seed]))
+    assert result.lines and all(line.estimate.seeds == 1 for line in result.lines)
+    assert "(1 of 3 seeds so far). One seed says nothing about other seeds." in result.text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_runs_without_an_attack_at_the_end_are_judged_clean_alone(kind: str) -> None:
+    o = WHOLE[kind]
+    o = Outcomes(o.outcomes.assign(attacked_best=np.nan, attacked_last=np.nan), o.scores)
+    result = shown(kind, o)
+    assert result.lines and all(line.quantity.startswith("clean") for line in result.lines)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_seed_whose_scores_do_not_differ_has_no_hard_examples(kind: str) -> None:
+    """A run that learnt nothing has no difficulty; the runs that it chooses for never start."""
+    o, seed = WHOLE[kind], SMALL.seeds[0]
+    scores = o.scores.assign(difficulty=o.scores["difficulty"].where(o.scores["seed"] != seed))
+    there = [(ALL, seed)] + [(name, s) for name in TRUTHS[kind] for s in SMALL.seeds[1:]]
+    assert shown(kind, Outcomes(only(o, there).outcomes, scores)).lines
+    assert shown(kind, Outcomes(only(o, [(ALL, seed)]).outcomes, scores[scores["seed"] == seed]))
+
+
+def test_a_seed_that_lacks_an_arm_does_not_count_in_its_difference() -> None:
+    name, missing = dropped("hardest", 0.2), SMALL.seeds[2]
+    runs = [(arm_, s) for arm_ in (ALL, name, dropped("matched", 0.2)) for s in SMALL.seeds]
+    o = only(WHOLE["pruning"], [run for run in runs if run != (name, missing)])
+    result = shown("pruning", o)
+    line = line_of(result, "adversarial", name, "attacked, best")
+    assert line.difference is not None and line.difference.seeds == 2 and len(line.p.split(", ")) == 2
+    two = only(WHOLE["pruning"], [run for run in runs if run[1] != missing])
+    assert line.difference.value == pytest.approx(
+        (two.right(name, "attacked_best") - two.right(ALL, "attacked_best"))[:2, SMALL.train :].mean()
+    )
+    assert line_of(result, "adversarial", ALL, "attacked, best").estimate.seeds == 3
+
+
+def test_arms_of_different_seeds_are_not_compared() -> None:
+    first, second, _ = SMALL.seeds
+    name = dropped("hardest", 0.2)
+    o = only(WHOLE["pruning"], [(ALL, first), (name, second)])
+    assert seen(o, name, "attacked_best", ALL) == ""
+    assert [line.difference for line in compare(o, "adversarial", [name], ALL)] == [None] * 8
+    result = shown("pruning", o)
+    assert not result.charts and result.claims[0].seen.startswith("not finished yet.")
+
+
+def test_the_data_may_have_no_planted_causes() -> None:
+    world = World(train=60, test=40, classes=3)
+    for kind, truths in TRUTHS.items():
+        result = shown(kind, world.outcomes(truths))
+        assert "planted" not in result.text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_arm_of_a_plan_is_known_to_its_result(kind: str) -> None:
+    """The names the result looks for are those that the plan gives."""
+    changes = {
+        "pruning": {"sweep": [0.1, 0.4], "doses": [0.25, 0.5], "equal_steps": True},
+        "membership": {"dpls": True},
+    }
+    experiment = read_experiment(
+        kind,
+        "classroom",
+        [f"{k}={json.dumps(v)}" for k, v in {"seeds": 2, "standard": True, **changes.get(kind, {})}.items()],
+    )
+    plan = experiment.plan()
+    names = list(dict.fromkeys(planned.arm for planned in plan))
+    assert {planned.role for planned in plan} == {role_of(name, s) for name in names for s in range(2)}
+    world = World(train=60, test=40, classes=3, seeds=2)
+    truths = {}
+    for planned in plan:
+        subset = planned.config.phases[-1].subset
+        scratch = planned.after is None or planned.config.phases[0].subset is not None
+        truths[planned.arm] = Truth(subset.which, subset.share, subset.action, scratch) if subset else Truth()
+    result = SUMMARISE[kind](experiment.model_dump(mode="json"), world.outcomes(truths))
+    if kind == "membership":
+        groups = {(line.group, line.arm.split(" ")[0]) for line in result.lines}
+        assert groups == {(g, w) for g in ("adversarial", "standard") for w in ("hardest", "easiest", "random")} | {
+            ("DPLS", "hardest"),
+            ("DPLS", "random"),
+        }
+    else:
+        doses = pruning.doses(experiment.model_dump(), world.outcomes(truths))[1] if kind == "pruning" else []
+        assert {line.arm for line in result.lines} | set(doses) == set(names)
