@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -286,7 +285,9 @@ class Run:
 
 def create_run(runs: Path, content: Mapping[str, Any], epochs: int, label: str = "") -> Run:
     """A new run directory, state queued, complete at the moment it appears under its name."""
-    ident = f"{datetime.now(UTC):%Y-%m-%d_%H%M%S}_{secrets.token_hex(2)}"
+    moment = datetime.now(UTC)
+    fraction = moment.microsecond * 0x10000 // 1_000_000  # of the second, so that ids sort as runs were made
+    ident = f"{moment:%Y-%m-%d_%H%M%S}_{fraction:04x}"
     try:
         runs.mkdir(parents=True, exist_ok=True)
         aside = runs / f".{ident}"

@@ -131,7 +131,7 @@ def bad_npz(path: Path) -> Path:
 
 
 BEFORE_THE_START = {
-    "unknown preset": (["train", "demmo"], "unknown preset 'demmo'; choose a preset (classroom, demo, demo-standard"),
+    "unknown preset": (["train", "demmo"], "unknown preset 'demmo'; choose a preset (classroom, classroom-experiment, demo"),
     "unknown setting": (["train", "demo", "--set", "optimiser.lrr=1"], "no setting 'lrr'; choose from batch_size, lr,"),
     "unknown top setting": (["train", "demo", "--set", "epochs=5"], "a run has no setting 'epochs'; choose from"),
     "unknown kind": (["train", "demo", "--set", "net.kind=resnet99"], "net.kind 'resnet99' is unknown; choose from"),

@@ -214,7 +214,7 @@ def submit_all(experiment: "Experiment", runs: Path) -> Stored:
             key = key_of(config.model_dump(mode="json"))
             if key not in known:
                 after = Run(runs / ids[planned.after]) if planned.after else None
-                known[key] = submit(config, runs, planned.role, after)
+                known[key] = submit(config, runs, planned.role, after, path.name)
             found = known[key]
             ids[planned.role] = found.id
             content |= {"runs": ids, "fingerprint": found.config()["fingerprint"]}
@@ -285,8 +285,8 @@ def cancel(stored: Stored, launcher: Launcher) -> None:
 
 
 def next_of(stored: Stored, besides: set[str]) -> Run | None:
-    """The first of its runs that can start now."""
-    for run in sorted(stored.runs().values(), key=lambda run: run.id):
+    """The first of its runs, in the order of its plan, that can start now."""
+    for run in stored.runs().values():
         if run.id not in besides and _state(run) in WAITING and not run.is_locked() and hindrance(run) is None:
             return run
     return None
