@@ -8,7 +8,7 @@ objectives    what training minimises: standard, PGD-AT, TRADES
 attacks       threat set, goals, PGD
 models        WideResNet, PreActResNet-18, SmallCNN; frozen_eval
 dynamics      the record of every example in every epoch; DifficultyTracker for other people's loops
-difficulty    measures of the record, normalisers, what to leave out
+difficulty    measures of the record, normalisers; subsets: what a phase leaves out, or trains on alone
 evaluation    which examples a net gets right, with what interval
 data          sources, probes, cache, tensors, augmentation
 config        RunConfig, presets, the chained recipe hash
@@ -17,6 +17,8 @@ submission    from a configuration to a run directory; worker: from there to a f
 jobs          who starts workers, stops and resumes them; slots: who may compute now
 checkpoints   full states, resuming, branching
 examples      the per-example table; report: a run in words, two runs compared
+experiments   pruning, subsets, membership: plans of runs, and what their outcomes say
+statistics    paired differences over seeds and images, with intervals
 verdict       may this difficulty be believed? estimate: how long a run will take
 charts        tables to plotly figures; ui: the Streamlit pieces that pages share
 recorded      the finished runs the app opens on

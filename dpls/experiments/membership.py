@@ -1,6 +1,7 @@
 """Membership: what does a net get right only because it saw it? Include and exclude the hardest, easiest, random."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dpls.statistics import Difference
 
 SIDES = ("hardest", "easiest", "matched")
 NAMES = {"hardest": "hardest", "easiest": "easiest", "matched": "random"}
+BY_IMAGE = "Image by image"
 ENOUGH = 20
 """Runs without an image from which on an answer about it alone has an interval narrower than half the scale."""
 
@@ -33,10 +35,10 @@ def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
     notes = about(settings, o) + ties(o, settings, ("hardest", "easiest"))
     notes.append("Training images are judged at the last epoch, un-augmented: memorization is complete at the end.")
     tables = {"Normal and hard, seen and unseen": _cells(settings, o)}
-    answers = _answers(settings, o)
-    if answers is not None:
-        tables["Image by image"] = answers
-        if settings["answers"] * len(o.seeds) and len(o.seeds) < ENOUGH:
+    by_image = answers(settings, o)
+    if len(by_image):
+        tables[BY_IMAGE] = by_image
+        if len(o.seeds) < ENOUGH:
             notes.append(
                 f"Image by image there are {len(o.seeds)} runs without each image: too few to tell memorized from not"
                 f" for one image alone; {ENOUGH} or more seeds would."
@@ -130,17 +132,20 @@ def _cells(settings: dict[str, Any], o: Outcomes) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _answers(settings: dict[str, Any], o: Outcomes, most: int = 12) -> pd.DataFrame | None:
-    """In how many runs that saw an image, and in how many that did not, it was right; the hardest first."""
+def answers(settings: dict[str, Any], o: Outcomes, ids: Sequence[int] = ()) -> pd.DataFrame:
+    """In how many runs that saw an image, and in how many that did not, it was right: these ids, or the 12 hardest.
+
+    Empty where no run left a fold out.
+    """
     folds = [f"without fold {k + 1} of {settings['answers']}" for k in range(settings["answers"])]
     folds = [name for name in folds if name in o.arms]
     if not folds:
-        return None
+        return pd.DataFrame()
     right = np.stack([o.right(name, "clean_last", "train") for name in folds])
     saw = np.stack([o.took_part(name) for name in folds])
     difficulty = o.mean_difficulty()
     rows = []
-    for example in np.argsort(-difficulty, kind="stable")[:most].tolist():
+    for example in ids or np.argsort(-difficulty, kind="stable")[:12].tolist():
         values, inside = right[:, :, example].ravel(), saw[:, :, example].ravel() > 0
         known = ~np.isnan(values)
         ins, outs = values[known & inside], values[known & ~inside]
@@ -156,7 +161,7 @@ def _answers(settings: dict[str, Any], o: Outcomes, most: int = 12) -> pd.DataFr
                 "memorized": f"{ins.mean() - outs.mean():+.0%} [{100 * low:+.0f}, {100 * high:+.0f}]",
             }
         )
-    return pd.DataFrame(rows) if rows else None
+    return pd.DataFrame(rows)
 
 
 def _newcombe(a: float, n: int, b: float, m: int) -> tuple[float, float]:

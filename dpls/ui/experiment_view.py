@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dpls.component import show_fraction
 from dpls.errors import UserError
-from dpls.experiments import charts, stored
+from dpls.experiments import charts, membership, stored
 from dpls.experiments.outcomes import ALL, role_of
 from dpls.experiments.results import Images, Result, result_of
 from dpls.experiments.stored import Stored
@@ -173,6 +173,8 @@ def show(e: Stored, result: Result) -> None:
             st.plotly_chart(charts.lines(chart), key=f"lines {number}", config=BARE, alt=chart.title)
     for title, table in result.tables.items():
         st.markdown(f"**{escape(title)}**")
+        if title == membership.BY_IMAGE:
+            table = _chosen_images(e, table)
         st.dataframe(table, hide_index=True, alt=title)
     _show_images(e, result.images)
     with st.expander("All numbers", key="numbers"):
@@ -180,6 +182,29 @@ def show(e: Stored, result: Result) -> None:
     for note in result.notes:
         st.caption(escape(note))
     _export(e, result)
+
+
+def _chosen_images(e: Stored, table: pd.DataFrame) -> pd.DataFrame:
+    """Answers for the ids somebody asks for; the hardest where nobody does."""
+    text = st.text_input(
+        "Which images",
+        key="which images",
+        placeholder="the hardest; or ids, e.g. 31, 44",
+        help="Ids of training images, as galleries and tables show them.",
+    )
+    try:
+        ids = [int(part) for part in (text or "").replace(",", " ").split()]
+    except ValueError:
+        st.warning(f"{escape(repr(text[:40]))} is no list of ids; write numbers such as 31, 44.")
+        return table
+    o = e.outcomes()
+    unknown = [i for i in ids if not 0 <= i < o.count]
+    if unknown:
+        st.warning(f"There is no image {unknown[0]}; ids run from 0 to {o.count - 1:,}.")
+    found = membership.answers(e.settings, o, [i for i in ids if 0 <= i < o.count])
+    if ids and not len(found):
+        st.warning("None of these is a training image.")
+    return found
 
 
 def _show_images(e: Stored, lists: Sequence[Images]) -> None:
@@ -239,4 +264,12 @@ def _export(e: Stored, result: Result) -> None:
             f"{e.id}-outcomes.csv",
             "text/csv",
             icon=":material/download:",
+        )
+        st.download_button(
+            "Every example's difficulty",
+            lambda: e.outcomes().scores.to_csv(index=False),
+            f"{e.id}-scores.csv",
+            "text/csv",
+            icon=":material/download:",
+            help="By the runs that chose; with folds each example is judged by those that never trained on it.",
         )
