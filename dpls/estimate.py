@@ -21,8 +21,9 @@ from dpls.errors import UserError
 from dpls.models import Net
 from dpls.runs import Run
 
-ATTACKED_SHARE = 0.6
-"""Share of an attack's steps that an evaluation makes: broken images leave. Seen on half-robust nets."""
+ATTACKED_SHARE, ATTACKED_SHARE_STANDARD = 0.6, 0.25
+"""Share of an attack's steps that an evaluation makes, for broken images leave: as seen on half-robust nets, and on nets
+that never met an attack in training."""
 
 
 class Sizes(NamedTuple):
@@ -74,16 +75,17 @@ def passes_a_step(config: RunConfig, phase: Phase) -> float:
     return 2 * objective.attack.steps + own + observed
 
 
-def _attacked(attack: AnyAttack) -> float:
+def _attacked(attack: AnyAttack, config: RunConfig) -> float:
     """Forward passes' worth of one image in an evaluation."""
-    return 2 + 2 * attack.steps * ATTACKED_SHARE
+    share = ATTACKED_SHARE_STANDARD if config.objective.kind == "standard" else ATTACKED_SHARE
+    return 2 + 2 * attack.steps * share
 
 
 def epoch_passes(config: RunConfig, phase: Phase, counts: tuple[int, int, int]) -> float:
     """Forward passes' worth of an epoch: training, the sweep over all images, the attack on validation images."""
     kept = counts[TRAIN] * (1 if phase.subset is None or phase.subset.refill else phase.subset.left)
     swept = sum(counts) - (counts[TRAIN] if config.observing == "presentation" else 0)
-    validated = counts[VALIDATION] * _attacked(config.selection.attack) / config.selection.every
+    validated = counts[VALIDATION] * _attacked(config.selection.attack, config) / config.selection.every
     return kept * passes_a_step(config, phase) + swept + validated
 
 
@@ -93,7 +95,7 @@ def total_passes(config: RunConfig, counts: tuple[int, int, int]) -> float:
         (phase.until - start) * epoch_passes(config, phase, counts) for start, phase in config.phases_after(0)
     )
     evaluated = 2 * counts[TEST] + (counts[TRAIN] if config.evaluate_training else 0)
-    return training + evaluated * (1 + sum(_attacked(attack) for attack in config.evaluations))
+    return training + evaluated * (1 + sum(_attacked(attack, config) for attack in config.evaluations))
 
 
 def speed(config: RunConfig, sizes: Sizes, seconds: float, epochs: int) -> float:

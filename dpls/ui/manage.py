@@ -55,7 +55,7 @@ def in_tree_order(rows: Sequence[dict[str, Any]]) -> list[tuple[int, int]]:
 
 def table(runs: Sequence[Run]) -> list[Run]:
     """Draws all runs, as a tree of who branched from whom; returns those ticked."""
-    rows = [report.row(run) for run in runs]
+    rows = [store.row(run) for run in runs]
     order = in_tree_order(rows)
     runs, rows = [runs[place] for place, _ in order], [rows[place] for place, _ in order]
     for row, (_, depth) in zip(rows, order, strict=True):

@@ -87,7 +87,8 @@ def choose_run() -> Run:
             f"There is no run {escape(str(asked)[:40])} here (any more), or it cannot be read; another is shown.",
             icon=":material/search_off:",
         )
-    finished = [ident for ident, run in runs.items() if run.status()["state"] == "done" and store.committed(run)]
+    rows = ((ident, store.row(run)) for ident, run in runs.items())
+    finished = [ident for ident, row in rows if row["state"] == "done" and row["epoch"]]
     address.bind("run", None, lambda ident: ident in runs)  # no default: a link always says which run it means
     if st.session_state["run"] is None:
         st.session_state["run"] = (finished or list(runs))[0]

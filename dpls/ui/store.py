@@ -4,6 +4,8 @@ Big arrays stay memory maps or read-only arrays in ``cache_resource``: nothing i
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ def experiment_of(run: Run) -> str | None:
     return _experiment_of(run.path)
 
 
-@st.cache_data(max_entries=20_000, show_spinner=False)
+@lru_cache(maxsize=20_000)  # streamlit's own cache takes longer to ask than the file to read
 def _experiment_of(path: Path) -> str | None:
     try:
         return Run(path).config().get("experiment")
@@ -43,9 +45,33 @@ def _experiment_of(path: Path) -> str | None:
         return None
 
 
+def row(run: Run) -> dict[str, Any]:
+    """What a list shows of a run; read again only where one of its files has changed."""
+    files = (run.config_file, run.path / "status.json", run.path / "metrics.jsonl", run.path / "notes.json")
+    marks = tuple(_changed(f) for f in (*files, run.evaluations))
+    found = dict(_row(run.path, marks))
+    if found["state"] in ("running", "interrupted"):  # which of them, the lock says
+        found["state"] = run.state()
+    if found["created"]:
+        found["age"] = (datetime.now(UTC) - datetime.fromisoformat(found["created"])).total_seconds()
+    return found
+
+
+def _changed(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=5_000)
+def _row(path: Path, marks: tuple[int, ...]) -> dict[str, Any]:  # noqa: ARG001
+    return report.row(Run(path))
+
+
 def readable(run: Run) -> bool:
     """Whether its configuration, status and rows can be read."""
-    return bool(report.row(run)["state"] != "damaged")
+    return bool(row(run)["state"] != "damaged")
 
 
 def name_of(run: Run) -> str:
