@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from dpls.ui import manage, store
 from dpls.ui.frame import escape
 from dpls.ui.gallery import sprite
+from tests.made_runs import make_run
 
 SCRIPT = """
 import streamlit as st
@@ -114,3 +116,29 @@ def test_the_icon_is_there() -> None:
     from dpls.ui.frame import ICON
 
     assert Path(ICON).exists()
+
+
+def test_a_row_of_the_list_is_never_stale(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs", label="first")
+    assert store.row(run)["label"] == "first"
+    run.write_label("second")
+    assert store.row(run)["label"] == "second"
+    run.write_status(state="running", epoch=3)
+    with run.lock():
+        assert store.row(run)["state"] == "running"
+        assert store.row(run)["epoch"] == 3
+    assert store.row(run)["state"] == "interrupted", "no file changed, but the lock is free"
+    (run.path / "status.json").write_text("{")
+    assert store.row(run)["state"] == "damaged"
+
+
+def test_runs_are_listed_as_the_tree_they_are() -> None:
+    rows = [{"id": name, "parent": {"run": parent} if parent else None} for name, parent in
+            (("c", "a"), ("d", "gone"), ("b", "a"), ("e", "c"), ("a", None))]  # fmt: skip
+    order = manage.in_tree_order(rows)
+    assert [(rows[place]["id"], depth) for place, depth in order] == [("d", 0), ("a", 0), ("c", 1), ("e", 2), ("b", 1)]
+
+
+def test_a_run_that_names_itself_as_parent_is_listed_still() -> None:
+    rows = [{"id": "a", "parent": {"run": "b"}}, {"id": "b", "parent": {"run": "a"}}, {"id": "c", "parent": None}]
+    assert sorted(place for place, _ in manage.in_tree_order(rows)) == [0, 1, 2]

@@ -50,7 +50,8 @@ def in_tree_order(rows: Sequence[dict[str, Any]]) -> list[tuple[int, int]]:
         place, depth = waiting.pop()
         found.append((place, depth))
         waiting += [(child, depth + 1) for child in reversed(children.get(place, []))]
-    return found
+    lost = set(range(len(rows))) - {place for place, _ in found}  # a damaged file may make a circle
+    return found + [(place, 0) for place in sorted(lost)]
 
 
 def table(runs: Sequence[Run]) -> list[Run]:
