@@ -56,8 +56,10 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="PATH=VALUE", help="e.g. --set phases.1.factors.lambda_min=0.7"
     )
     train.add_argument("--label", default="", type=_one_line, help="a name of your own for the run")
-    experiment = command("experiment", _experiment, "run one of the three memorization experiments, or go on with it")
-    experiment.add_argument("kind", choices=["pruning", "subsets", "membership"])
+    experiment = command(
+        "experiment", _experiment, "run one of the memorization experiments, or a sweep of lambda_min; or go on"
+    )
+    experiment.add_argument("kind", choices=["pruning", "subsets", "membership", "smoothing"])
     experiment.add_argument(
         "preset",
         metavar="PRESET",

@@ -119,8 +119,8 @@ class RunConfig(Component):
     )
     selection: Selection = Selection()
     evaluations: tuple[AnyAttack, ...] = Field((PGD(steps=20),), description="attacks on the test split after training")
-    evaluate_training: bool = Field(
-        False, description="evaluate the last checkpoint on the training images, too; those left out are among them"
+    evaluate_also: tuple[Literal["train", "validation"], ...] = Field(
+        (), description="parts evaluated beside the test images; train: the last checkpoint, those left out included"
     )
     seed: int = Field(0, ge=0, lt=2**31, description="initialisation, order, augmentation and attack noise")
     precision: Precision = Field("auto", description="bfloat16 where the hardware multiplies it natively, else float32")

@@ -94,7 +94,8 @@ def total_passes(config: RunConfig, counts: tuple[int, int, int]) -> float:
     training = sum(
         (phase.until - start) * epoch_passes(config, phase, counts) for start, phase in config.phases_after(0)
     )
-    evaluated = 2 * counts[TEST] + (counts[TRAIN] if config.evaluate_training else 0)
+    also = {"train": counts[TRAIN], "validation": 2 * counts[VALIDATION]}
+    evaluated = 2 * counts[TEST] + sum(also[part] for part in config.evaluate_also)
     return training + evaluated * (1 + sum(_attacked(attack, config) for attack in config.evaluations))
 
 

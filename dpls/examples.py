@@ -97,7 +97,7 @@ def build_examples(config: "RunConfig", run: Run, dataset: Dataset, hashes: np.n
     said = run.probabilities()
     if said is not None:
         table["predicted"] = np.array(dataset.classes)[said.argmax(1)]
-    for evaluation in run.evaluation_names():
+    for evaluation in run.evaluation_names(others=True):
         outcome = pd.read_parquet(run.evaluations / f"{evaluation}.parquet").set_index("id")["correct"]
         column = "correct_clean" if evaluation == "clean_best" else f"correct_{evaluation}"
         table[column] = table["id"].map(outcome).astype("boolean")

@@ -77,6 +77,8 @@ def method_of(config: Mapping[str, Any]) -> str:
         words += (
             f", DPLS to mean {factors['mean']:g}" if factors["mean"] else f", DPLS {factors['lambda_min'] or 0.5:g}"
         )
+    elif factors["kind"] == "control":
+        words += f", {factors['how']} control of DPLS {factors['lambda_min']:g}"
     elif factors["kind"] == "uniform":
         words += f", uniform {factors['factor']:g}"
     return words + (f", {subset_in_words(phase['subset'])}" if phase["subset"] else "")
@@ -176,7 +178,7 @@ def report(run: Run, count: int = 10) -> str:
 
 def _accuracies(run: Run) -> list[str]:
     lines = ["Accuracy on the test images, with 95 % Wilson intervals:"]
-    found = [e for e in map(run.evaluation, run.evaluation_names()) if e.get("split", "test") == "test"]
+    found = [run.evaluation(name) for name in run.evaluation_names()]
     for e in found:
         interval = f"[{e['low']:.1%}, {e['high']:.1%}]"
         where = f"{e['checkpoint']:<4} (epoch {e['epoch']})"

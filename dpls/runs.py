@@ -278,9 +278,11 @@ class Run:
     def evaluation(self, name: str) -> dict[str, Any]:
         return self._read_json(self.evaluations / f"{name}.json")
 
-    def evaluation_names(self) -> list[str]:
-        """e.g. clean_best, pgd20_8-255_best; those finished."""
-        return sorted(f.stem for f in self.evaluations.glob("*.json"))
+    def evaluation_names(self, others: bool = False) -> list[str]:
+        """e.g. clean_best, pgd20_8-255_best; those finished, of test images. ``others``: of training and validation
+        images, too, as clean_last_train."""
+        names = sorted(f.stem for f in self.evaluations.glob("*.json"))
+        return [name for name in names if others or not name.endswith(("_train", "_validation"))]
 
 
 def create_run(runs: Path, content: Mapping[str, Any], epochs: int, label: str = "") -> Run:

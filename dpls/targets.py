@@ -103,6 +103,42 @@ class DPLS(FactorRule):
         return smoothing_factors(difficulty, lambda_min)
 
 
+class Control(FactorRule):
+    """As much smoothing as DPLS at the same lambda_min, given to others: what proportion to difficulty is worth.
+
+    The mean of the factors is that of DPLS; NaN difficulty counts as 0.
+    """
+
+    needs_difficulty: ClassVar[bool] = True
+    kind: Literal["control"] = "control"
+    how: Literal["uniform", "permuted", "inverted", "hardest"] = Field(
+        description="uniform: all alike; permuted: DPLS's factors dealt out at random; inverted: the smallest to the"
+        " easiest; hardest: lambda_min to as many of the hardest as the mean allows, 1 to the others"
+    )
+    lambda_min: Factor = Field(0.5, description="of the DPLS that is matched")
+    seed: int = Field(0, ge=0, lt=2**31, description="deals out at random, and breaks ties")
+
+    def check(self, classes: int) -> None:
+        _refuse_below_uniform("lambda_min", self.lambda_min, classes)
+
+    def __call__(self, difficulty: NDArray[np.floating], classes: int) -> NDArray[np.float64]:
+        self.check(classes)
+        factors = smoothing_factors(difficulty, self.lambda_min)
+        shuffled = np.random.default_rng(self.seed).permutation(len(factors))
+        if self.how == "uniform":
+            return np.full(len(factors), factors.mean())
+        if self.how == "permuted":
+            return factors[shuffled]
+        easiest_first = shuffled[np.argsort(-factors[shuffled], kind="stable")]
+        if self.how == "inverted":
+            factors[easiest_first] = np.sort(factors)
+            return factors
+        left, found = float((1 - factors).sum()), np.ones(len(factors))
+        taken = np.clip(left - (1 - self.lambda_min) * np.arange(len(factors)), 0, 1 - self.lambda_min)
+        found[easiest_first[::-1]] -= taken
+        return found
+
+
 def smoothing_factors(difficulty: NDArray[np.floating], lambda_min: float) -> NDArray[np.float64]:
     """(N,), in [lambda_min, 1], non-increasing in difficulty (in [0, 1]); NaN difficulty -> 1."""
     outside = ~np.isnan(difficulty) & ((difficulty < 0) | (difficulty > 1))
@@ -134,4 +170,4 @@ def soft_labels(y: "Tensor", factor: "Tensor", classes: int) -> "Tensor":
     return torch.where(torch.arange(classes, device=y.device) == y[:, None], factor[:, None], rest)
 
 
-Factors = Annotated[Hard | Uniform | DPLS, Field(discriminator="kind")]
+Factors = Annotated[Hard | Uniform | DPLS | Control, Field(discriminator="kind")]

@@ -163,14 +163,15 @@ def _evaluate_all(run: Run, config: Any, dataset: Any) -> None:
     Training images, where they are asked for, at the last checkpoint alone: memorization is complete at the end.
     """
     from dpls.checkpoints import find_checkpoint
-    from dpls.data import TEST, TRAIN
+    from dpls.data import PARTS, TEST, TRAIN
     from dpls.evaluation import evaluation_name
 
-    wanted = [(name, TEST) for name in ("best", "last")] + ([("last", TRAIN)] if config.evaluate_training else [])
+    also = [(name, PARTS.index(part)) for part in config.evaluate_also for name in ("best", "last")]
+    wanted = [(name, TEST) for name in ("best", "last")] + [entry for entry in also if entry != ("best", TRAIN)]
     for name, part in wanted:
         for attack in (None, *config.evaluations):
             evaluation = evaluation_name(attack, name, part)
-            known = run.evaluation(evaluation)["epoch"] if evaluation in run.evaluation_names() else None
+            known = run.evaluation(evaluation)["epoch"] if evaluation in run.evaluation_names(others=True) else None
             if known != find_checkpoint(run, name)[1]:
                 title = f"{attack.title if attack else 'clean'}, {name} checkpoint"
                 run.write_status(stage=f"evaluating: {title}")

@@ -24,7 +24,8 @@ from dpls.errors import UserError
 from dpls.examples import scores_of
 from dpls.experiments import cost as costs
 from dpls.experiments.outcomes import ALL, Outcomes, role_of
-from dpls.experiments.plans import KINDS, Experiment, make_experiment
+from dpls.experiments.plan import Experiment
+from dpls.experiments.plans import KINDS, make_experiment
 from dpls.experiments.results import result_of
 from dpls.experiments.stored import Stored, cancel, list_experiments, resume, start, submit_all
 from dpls.jobs import Local, hindrance, take_up

@@ -73,30 +73,34 @@ LINES = ((ATTACKED, "solid"), (ATTACKED, "dot"), (GREY, "solid"), (GREY, "dot"))
 
 def lines(chart: Chart) -> go.Figure:
     """A line with error bars a series, against a share."""
-    differences = "difference" in chart.y
+    differences, shares = "difference" in chart.y, chart.x.startswith("share")
+    scale = 100 if shares else 1
     traces = []
     for place, series in enumerate(chart.series):
         colour, dash = LINES[place % len(LINES)]
-        colour, dash = (CLEAN, "dot") if series.name.startswith("clean") else (colour, dash)
+        if series.name.startswith("clean"):
+            colour, dash = CLEAN, "solid" if series.name.endswith("best") else "dot"
+        elif series.name.startswith("attacked"):
+            colour, dash = ATTACKED, "solid" if series.name.endswith("best") else "dot"
         nudge = 0.12 * (place - (len(chart.series) - 1) / 2)
         traces.append(
             {
                 "type": "scatter",
-                "x": [100 * x + nudge for x in series.x],
+                "x": [scale * x + nudge * scale / 100 for x in series.x],
                 "y": [100 * e.value for e in series.y],
                 "error_y": _bars(list(series.y)) | {"color": colour},
                 "name": series.name,
                 "mode": "lines+markers",
                 "line": {"color": colour, "dash": dash},
                 "customdata": [str(e) for e in series.y],
-                "hovertemplate": f"{series.name}, %{{x:.0f}} %: %{{customdata}}<extra></extra>",
+                "hovertemplate": f"{series.name}, {chart.x} %{{x:.3g}}: %{{customdata}}<extra></extra>",
             }
         )
     line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0}
     return figure(
         340,
         traces,
-        {"title": f"{chart.x}, %"},
+        {"title": chart.x + (", %" if shares else "")},
         {"title": f"{chart.y}, {'points' if differences else '%'}", "zeroline": False},
         hovermode="closest",
         shapes=[line | {"line": {"color": GREY, "dash": "dash"}}] if differences else [],

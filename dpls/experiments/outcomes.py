@@ -1,7 +1,8 @@
 """What the runs of an experiment did, example by example: all that its results are computed from. No torch.
 
-``outcomes``: a row an example of an arm and seed: arm, seed, id, split (train, test), trained (epochs in which it took
-part), predicted, and whether it was right: clean_best, attacked_best (test images), clean_last, attacked_last (both).
+``outcomes``: a row an example of an arm and seed: arm, seed, id, split, trained (epochs in which it took part), factor
+(of the last phase), predicted, and whether it was right: clean_best, attacked_best (not of training images),
+clean_last, attacked_last (of all).
 ``scores``: a row an example of a seed: seed, id, split, label, class, cause, difficulty, by the runs that chose for it.
 """
 
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,13 @@ UNNAMED = "attacked"
 COLUMNS = ("clean_best", "attacked_best", "clean_last", "attacked_last")
 WHICH = {"hardest": "hardest", "easiest": "easiest", "matched": "random"}
 """How people call the choices of a subset; the random one has the class mix of the hardest."""
+CONTROLS: tuple[Literal["uniform", "permuted", "inverted", "hardest"], ...] = (
+    "uniform",
+    "permuted",
+    "inverted",
+    "hardest",
+)
+"""Who else is given as much smoothing."""
 
 
 def role_of(name: str, seed: int) -> str:
@@ -45,6 +54,11 @@ def dropped(which: str, share: float, *, refill: bool = False, spared: float = 0
     if spared:
         return f"with {percent(spared)} of hardest {percent(share)}"
     return f"without {WHICH[which]} {percent(share)}" + (", equal steps" if refill else "")
+
+
+def smoothed(lambda_min: float, how: str = "") -> str:
+    """e.g. ``DPLS 0.5``, ``permuted 0.5``: a control of it."""
+    return f"{how or 'DPLS'} {lambda_min:g}"
 
 
 def kept(which: str, share: float) -> str:
@@ -83,6 +97,10 @@ class Outcomes:
     def took_part(self, name: str) -> NDArray[np.float64]:
         """(S, N): in how many epochs a training example took part."""
         return self._spread(self.outcomes, name, "trained", "train")
+
+    def factors(self, name: str) -> NDArray[np.float64]:
+        """(S, N): the smoothing factor of each training example in an arm's last phase."""
+        return self._spread(self.outcomes, name, "factor", "train")
 
     def score(self, column: str, split: str = "train") -> NDArray[np.float64]:
         """(S, N): difficulty or label, by the runs that chose for a seed."""
@@ -140,12 +158,10 @@ def gather(
 
 
 def _outcomes(run: Run) -> pd.DataFrame:
-    table = run.examples()
-    table = table[table["split"] != "validation"]
-    found = table[["id", "split", "trained", "predicted"]].reset_index(drop=True)
+    found = run.examples()[["id", "split", "trained", "factor", "predicted"]]
     right = {column: np.full(len(found), np.nan) for column in COLUMNS}
     attack = UNNAMED
-    for name in run.evaluation_names():
+    for name in run.evaluation_names(others=True):
         e = run.evaluation(name)
         if e["attack"] != "clean":
             attack = e["attack"]
@@ -160,5 +176,4 @@ def _outcomes(run: Run) -> pd.DataFrame:
 
 def _scores(runs: Path, names: Sequence[str]) -> pd.DataFrame:
     table = Run(runs / names[0]).examples()
-    found = table[["id", "split", "label", "class", "cause"]].assign(difficulty=scores_of(runs, names))
-    return found[found["split"] != "validation"].reset_index(drop=True)
+    return table[["id", "split", "label", "class", "cause"]].assign(difficulty=scores_of(runs, names))

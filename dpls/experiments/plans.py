@@ -1,160 +1,25 @@
-"""From an experiment's settings to its runs. Every arm of a seed sees the same order, augmentation and attack noise.
+"""The experiments: from settings to runs, an experiment a class; their presets."""
 
-Scores never come from the run they choose for, unless that is asked for: choosing the examples a net got wrong and then
-finding that it gets them wrong proves nothing (methods: selection bias).
-"""
-
-from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from dpls.component import Component, Fractional, article
-from dpls.config import Phase, RunConfig, override, read_settings
+from dpls.component import Fractional, article
+from dpls.config import RunConfig, override, read_settings
 from dpls.config_errors import sentence
 from dpls.errors import UserError
-from dpls.experiments.outcomes import ALL, arm, dropped, kept, role_of
+from dpls.experiments.outcomes import ALL, CONTROLS, arm, dropped, kept, role_of, smoothed
+from dpls.experiments.plan import ByDifficulty, Experiment, Planned
 from dpls.objectives import Standard
 from dpls.subsets import Subset, Which
-from dpls.targets import DPLS
+from dpls.targets import DPLS, Control
 
 SIDES: tuple[Which, ...] = ("hardest", "easiest", "matched")
 HARDEST_AND_RANDOM: tuple[Which, ...] = ("hardest", "matched")
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A run to be. ``config`` names roles where a run's names ids: in the scores of its subsets."""
-
-    arm: str
-    seed: int
-    config: RunConfig
-    after: str | None = None
-    """Role of the run from whose state at the start of the last phase it branches."""
-
-    @property
-    def role(self) -> str:
-        return role_of(self.arm, self.seed)
-
-    @property
-    def scores(self) -> list[str]:
-        """Roles of the runs whose scores choose its examples."""
-        return sorted({name for phase in self.config.phases if phase.subset for name in phase.subset.scores})
-
-    def resolved(self, ids: dict[str, str]) -> RunConfig:
-        """The configuration with ids for roles."""
-        phases = tuple(
-            phase.model_copy(
-                update={
-                    "subset": phase.subset.model_copy(update={"scores": tuple(ids[r] for r in phase.subset.scores)})
-                }
-            )
-            if phase.subset
-            else phase
-            for phase in self.config.phases
-        )
-        return self.config.model_copy(update={"phases": phases})
-
-
-class Experiment(Component):
-    """What the three have in common. Its runs train with hard labels, in two phases: up to the border, and on."""
-
-    base: RunConfig
-    seeds: int = Field(5, ge=1, le=50, description="how often, each with another initialisation, order and noise")
-    scores: Literal["another_seed", "folds", "same_seed"] = Field(
-        "another_seed",
-        description="whose difficulty chooses: a run of another seed; runs that each leave a fold out, so that none"
-        " judges what it trained on; or the run itself, which favours the effect that is looked for",
-    )
-    folds: int = Field(5, ge=2, le=20, description="folds of cross-fitted scores")
-    standard: bool = Field(True, description="the same with standard training, where the effect should be smaller")
-
-    @model_validator(mode="after")
-    def _there_is_a_border(self) -> "Experiment":
-        if not self.border:
-            raise ValueError(
-                "base has one phase and no decay of the learning rate; set base.schedule.decays, or give it two phases,"
-                " so that there is an epoch up to which difficulty is counted"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _left_out_are_judged(self) -> "Experiment":
-        if self.scores == "folds" and self.base.difficulty.adversarial:
-            raise ValueError(
-                "scores = folds needs base.difficulty.adversarial = false: images that are left out are not attacked"
-                " in training, so the runs that left them out cannot judge them"
-            )
-        return self
-
-    @property
-    def border(self) -> int:
-        """T: difficulty is counted up to the first decay, or up to the last phase where there is none."""
-        decays = [decay for decay in self.base.schedule.decays if decay < self.base.epochs]
-        return decays[0] if decays else self.base.last_phase_start
-
-    @abstractmethod
-    def arms(self, seed: int) -> Iterator[Planned]:
-        """The runs of one seed beside the one on all images."""
-
-    def plan(self) -> list[Planned]:
-        """All runs; one that needs another comes after it."""
-        seeds = range(self.base.seed, self.base.seed + self.seeds)
-        runs = [Planned(ALL, seed, self.config(seed)) for seed in seeds]
-        runs += [run for seed in seeds for run in self._judges(seed)]
-        runs += [run for seed in seeds for run in self.arms(seed)]
-        return list({run.role: run for run in runs}.values())
-
-    def config(self, seed: int, objective: Any = None, **last_phase: Any) -> RunConfig:
-        """A run on all images with this seed; ``last_phase`` changes its last phase."""
-        base = self.base
-        standard = isinstance(objective, Standard)
-        phases = (Phase(until=self.border), Phase(until=base.epochs, **last_phase))
-        changes: dict[str, Any] = {"seed": seed, "phases": phases, "evaluate_training": True}
-        changes["evaluations"] = base.evaluations[:1]
-        if standard:
-            changes |= {"objective": objective, "selection": base.selection.model_copy(update={"by": "clean"})}
-            changes["difficulty"] = base.difficulty.model_copy(update={"adversarial": False})
-        return RunConfig.model_validate(base.model_copy(update=changes).model_dump())
-
-    def judges_of(self, seed: int) -> tuple[str, ...]:
-        """Roles of the runs whose difficulty chooses for a seed."""
-        if self.scores == "same_seed":
-            return (role_of(ALL, seed),)
-        if self.scores == "folds":
-            return tuple(role_of(f"fold {fold + 1} of {self.folds}", seed) for fold in range(self.folds))
-        if self.seeds == 1:
-            return (role_of("scores", seed + 1),)
-        return (role_of(ALL, self.base.seed + (seed - self.base.seed + 1) % self.seeds),)
-
-    def _judges(self, seed: int) -> Iterator[Planned]:
-        """Runs that only judge; they end where difficulty has been counted."""
-        if self.scores == "another_seed" and self.seeds == 1:
-            yield Planned("scores", seed + 1, self._short(seed + 1, None))
-        if self.scores == "folds":
-            for fold in range(self.folds):
-                left_out = Subset(which="random", share=1 / self.folds, fold=fold)
-                yield Planned(f"fold {fold + 1} of {self.folds}", seed, self._short(seed, left_out))
-
-    def _short(self, seed: int, subset: Subset | None) -> RunConfig:
-        changes = {"phases": (Phase(until=self.border, subset=subset),), "evaluations": (), "evaluate_training": False}
-        return self.config(seed).model_copy(update=changes)
-
-    def subset(self, seed: int, which: Which, share: float, **settings: Any) -> Subset:
-        """By the scores of a seed."""
-        return Subset(which=which, share=share, scores=self.judges_of(seed), seed=seed, **settings)
-
-    def from_scratch(self, seed: int, subset: Subset, objective: Any = None, **last_phase: Any) -> RunConfig:
-        """A run that trains on the subset from its first epoch on."""
-        config = self.config(seed, objective, **last_phase)
-        return config.model_copy(
-            update={"phases": tuple(p.model_copy(update={"subset": subset}) for p in config.phases)}
-        )
-
-
-class Pruning(Experiment):
+class Pruning(ByDifficulty):
     """At the learning rate's decay drop the hardest, the easiest or a random share, and go on."""
 
     kind: Literal["pruning"] = "pruning"
@@ -197,7 +62,7 @@ class Pruning(Experiment):
         return Planned(name, seed, self.config(seed, objective, subset=subset), after)
 
 
-class Subsets(Experiment):
+class Subsets(ByDifficulty):
     """From scratch on the hardest, the easiest or a random share alone."""
 
     kind: Literal["subsets"] = "subsets"
@@ -216,7 +81,7 @@ class Subsets(Experiment):
                 yield Planned(name, seed, self.from_scratch(seed, subset, objective))
 
 
-class Membership(Experiment):
+class Membership(ByDifficulty):
     """Train with and without the hardest, the easiest or a random share; test on that share."""
 
     kind: Literal["membership"] = "membership"
@@ -249,33 +114,67 @@ class Membership(Experiment):
                 name = arm(dropped(which, self.share), standard=objective is not None)
                 yield Planned(name, seed, self.from_scratch(seed, subset, objective))
         if self.dpls:
-            smoothed = DPLS(lambda_min=self.lambda_min)
-            yield Planned(arm(ALL, dpls=True), seed, self.config(seed, factors=smoothed), role_of(ALL, seed))
+            rule = DPLS(lambda_min=self.lambda_min)
+            yield Planned(arm(ALL, dpls=True), seed, self.config(seed, factors=rule), role_of(ALL, seed))
             for which in HARDEST_AND_RANDOM:
                 subset = self.subset(seed, which, self.share)
                 name = arm(dropped(which, self.share), dpls=True)
-                config = self.from_scratch(seed, subset, factors=smoothed)
+                config = self.from_scratch(seed, subset, factors=rule)
                 yield Planned(name, seed, config, role_of(dropped(which, self.share), seed))
         for fold in range(self.answers):
             left_out = Subset(which="random", share=1 / self.answers, fold=fold, seed=seed)
             yield Planned(f"without fold {fold + 1} of {self.answers}", seed, self.from_scratch(seed, left_out))
 
 
-AnyExperiment = Annotated[Pruning | Subsets | Membership, Field(discriminator="kind")]
-KINDS: dict[str, type[Pruning] | type[Subsets] | type[Membership]] = {
+class Smoothing(Experiment):
+    """From one start of the last phase: hard labels, DPLS at several lambda_min, as much smoothing given to others."""
+
+    kind: Literal["smoothing"] = "smoothing"
+    lambda_mins: tuple[Fractional, ...] = Field(
+        (0.3, 0.45, 0.6, 0.75, 0.9), min_length=1, description="factors of the hardest to try"
+    )
+    control: Fractional | None = Field(
+        0.6, gt=0, le=1, description="lambda_min that the controls match; none: no controls"
+    )
+
+    @model_validator(mode="after")
+    def _values(self) -> "Smoothing":
+        if any(not 0 < value < 1 for value in self.lambda_mins):
+            raise ValueError(f"lambda_mins must lie between 0 and 1, got {list(self.lambda_mins)}")
+        return self
+
+    @property
+    def border(self) -> int:
+        """T: where the base's last phase starts, or the first decay of a base with one phase."""
+        return self.base.last_phase_start or super().border
+
+    def arms(self, seed: int) -> Iterator[Planned]:
+        for value in sorted({*self.lambda_mins, *([self.control] if self.control else [])}):
+            yield self._branch(seed, smoothed(value), DPLS(lambda_min=value))
+        for how in CONTROLS if self.control else ():
+            rule = Control(how=how, lambda_min=self.control, seed=seed)
+            yield self._branch(seed, smoothed(self.control or 0, how), rule)
+
+    def _branch(self, seed: int, name: str, factors: DPLS | Control) -> Planned:
+        return Planned(name, seed, self.config(seed, factors=factors), role_of(ALL, seed))
+
+
+KINDS: dict[str, type[Pruning] | type[Subsets] | type[Membership] | type[Smoothing]] = {
     "pruning": Pruning,
     "subsets": Subsets,
     "membership": Membership,
+    "smoothing": Smoothing,
 }
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "two-core": {"pruning": {}, "subsets": {}, "membership": {"answers": 4}},
-    "two-core-natural": {"pruning": {}, "subsets": {}, "membership": {}},
+    "two-core": {"pruning": {}, "subsets": {}, "membership": {"answers": 4}, "smoothing": {}},
+    "two-core-natural": {"pruning": {}, "subsets": {}, "membership": {}, "smoothing": {}},
     "classroom": {
+        "smoothing": {"seeds": 1, "lambda_mins": [0.3, 0.6, 0.9]},
         "pruning": {"seeds": 1, "sweep": [], "doses": [], "equal_steps": False, "standard": False},
         "subsets": {"seeds": 1, "standard": False},
         "membership": {"seeds": 1, "dpls": False},
     },
-    "paper": {"pruning": {}, "subsets": {}, "membership": {}},
+    "paper": {"pruning": {}, "subsets": {}, "membership": {}, "smoothing": {}},
 }
 """What an experiment's preset sets beside its base."""
 BASES = {"classroom": "classroom-experiment", "paper": "paper-cifar10"}

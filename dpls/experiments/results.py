@@ -207,11 +207,13 @@ def ties(o: Outcomes, settings: dict[str, Any], which: Sequence[str]) -> list[st
 def about(settings: dict[str, Any], o: Outcomes) -> list[str]:
     """What stands beside every number: attack, checkpoint, seeds, whose scores."""
     base = settings["base"]
+    judge = settings.get("scores", "own")  # smoothing follows a run's own record, as DPLS does
     who = {
+        "own": "the run itself",
         "another_seed": "a run of another seed",
-        "folds": f"{settings['folds']} runs that each left a fold out",
+        "folds": f"{settings.get('folds')} runs that each left a fold out",
         "same_seed": "the run itself (biased: it favours the effect)",
-    }[settings["scores"]]
+    }[judge]
     selection = base["selection"]
     return [
         f"Attacked means {o.attack}. Best is the checkpoint chosen by {selection['by']} accuracy on validation images"
@@ -224,11 +226,12 @@ def about(settings: dict[str, Any], o: Outcomes) -> list[str]:
 
 def result_of(stored: Any) -> Result:
     """The result of an experiment's folder, from the runs that have finished."""
-    from dpls.experiments import membership, pruning, subsets
+    from dpls.experiments import membership, pruning, smoothing, subsets
 
     summarise: dict[str, Callable[[dict[str, Any], Outcomes], Result]] = {
         "pruning": pruning.summarise,
         "subsets": subsets.summarise,
         "membership": membership.summarise,
+        "smoothing": smoothing.summarise,
     }
     return summarise[stored.kind](stored.settings, stored.outcomes())

@@ -39,7 +39,7 @@ from dpls.runs import (
 )
 
 if TYPE_CHECKING:
-    from dpls.experiments.plans import Experiment, Planned
+    from dpls.experiments.plan import Experiment, Planned
 
 
 class Progress(NamedTuple):

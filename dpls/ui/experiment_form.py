@@ -8,6 +8,7 @@ import streamlit as st
 from dpls.config import RunConfig, preset_names, preset_title, read_settings
 from dpls.errors import UserError
 from dpls.experiments import cost, plans, stored
+from dpls.experiments.plan import Experiment
 from dpls.jobs import Local
 from dpls.runs import data_root, runs_root
 from dpls.ui import manage, store
@@ -65,7 +66,7 @@ def _defaults(model: Any) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
-def _cost_and_start(experiment: plans.Experiment) -> None:
+def _cost_and_start(experiment: Experiment) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Start", type="primary", icon=":material/play_arrow:", key="start experiment")
         words = st.empty()
@@ -77,7 +78,7 @@ def _cost_and_start(experiment: plans.Experiment) -> None:
         st.caption(escape(_cost(experiment)))
 
 
-def _cost(experiment: plans.Experiment) -> str:
+def _cost(experiment: Experiment) -> str:
     if experiment.base.data.known(data_root(runs_root())) is None and experiment.base.data.source.kind not in (
         store.EMBEDDED
     ):
@@ -96,7 +97,7 @@ def _measure(settings: str) -> cost.Rate:
     return cost.measure(config, config.data(data_root(runs_root()))[0])
 
 
-def start(experiment: plans.Experiment) -> None:
+def start(experiment: Experiment) -> None:
     """In a thread of its own, so that it is whole even if the page is left meanwhile."""
     outcome: dict[str, str] = {}
 

@@ -50,7 +50,8 @@ def name_of(e: Stored) -> str:
     """e.g. ``digits, 8 % planted, 5 seeds, share 20 %``."""
     settings, base = e.settings, e.settings["base"]
     eps = show_fraction(base["eps"])
-    words = f"{data_of(base)}, {OBJECTIVES[base['objective']['kind']]} {eps}, {settings['share']:.0%},"
+    share = f", {settings['share']:.0%}" if "share" in settings else ""
+    words = f"{data_of(base)}, {OBJECTIVES[base['objective']['kind']]} {eps}{share},"
     words += f" {settings['seeds']} seed{'s' if settings['seeds'] > 1 else ''}"
     state = "recorded" if e.is_recorded else _in_words(e.states())
     return f"{words} · {e.id[-4:]} · {state}"

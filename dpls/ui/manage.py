@@ -110,9 +110,8 @@ def actions(run: Run) -> None:
         if row["error"]:
             st.markdown(f":red[{escape(row['error'])}]")
         for evaluation in row["evaluations"]:
-            images = "training images, " if evaluation.get("split") == "train" else ""
             st.markdown(
-                f"- {images}{evaluation['checkpoint']} checkpoint (epoch {evaluation['epoch']}, chosen by"
+                f"- {evaluation['checkpoint']} checkpoint (epoch {evaluation['epoch']}, chosen by"
                 f" {evaluation['chosen_by']}), {evaluation['attack']}: **{report.with_interval(evaluation)}**,"
                 f" n = {evaluation['n']:,}"
             )
@@ -184,8 +183,9 @@ def compare(first: Run, second: Run) -> None:
             a, b = first.evaluation(name), second.evaluation(name)
             change = report.difference(first, second, name)
             words = f": {change}" if change else " (not the same test images or attack, so not comparable one by one)"
-            what = f"{a['attack']}, {a['checkpoint']}" + (", training images" if a.get("split") == "train" else "")
-            st.markdown(f"- {what}: {report.with_interval(a)} and {report.with_interval(b)}{words}")
+            st.markdown(
+                f"- {a['attack']}, {a['checkpoint']}: {report.with_interval(a)} and {report.with_interval(b)}{words}"
+            )
         if not shared:
             st.caption("No evaluation was made of both.")
         agreement = _agreement(first, second)
