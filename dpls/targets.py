@@ -112,8 +112,9 @@ class Control(FactorRule):
     needs_difficulty: ClassVar[bool] = True
     kind: Literal["control"] = "control"
     how: Literal["uniform", "permuted", "inverted", "hardest"] = Field(
+        "uniform",
         description="uniform: all alike; permuted: DPLS's factors dealt out at random; inverted: the smallest to the"
-        " easiest; hardest: lambda_min to as many of the hardest as the mean allows, 1 to the others"
+        " easiest; hardest: lambda_min to as many of the hardest as the mean allows, 1 to the others",
     )
     lambda_min: Factor = Field(0.5, description="of the DPLS that is matched")
     seed: int = Field(0, ge=0, lt=2**31, description="deals out at random, and breaks ties")
