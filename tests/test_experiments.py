@@ -18,13 +18,13 @@ import pytest
 import torch
 
 from dpls.cli import main
-from dpls.config import Phase, RunConfig, make_config, override
+from dpls.config import Phase, RunConfig, make_config, override, read_settings
 from dpls.data import TRAIN
 from dpls.errors import UserError
 from dpls.examples import scores_of
 from dpls.experiments import cost as costs
 from dpls.experiments.outcomes import ALL, Outcomes, role_of
-from dpls.experiments.plan import Experiment
+from dpls.experiments.plan import ByDifficulty, Experiment
 from dpls.experiments.plans import KINDS, make_experiment
 from dpls.experiments.results import result_of
 from dpls.experiments.stored import Stored, cancel, list_experiments, resume, start, submit_all
@@ -71,6 +71,7 @@ until = 4
 """
 BASE = tomllib.loads(TOML)
 BORDER, EPOCHS, COUNT = 2, 4, 100
+BY_DIFFICULTY = [kind for kind, model in KINDS.items() if issubclass(model, ByDifficulty)]
 SCORES = ("another_seed", "folds", "same_seed")
 PRUNING = ("sweep=[0.001]", "doses=[0.5]")
 MEMBERSHIP = ("share=0.2", "answers=2")
@@ -124,7 +125,25 @@ def members(pruned: Finished) -> Stored:
 # Plans
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def test_a_sweep_of_lambda_min_shares_one_start_and_gives_controls_the_same_mean() -> None:
+    planned = experiment("smoothing", "seeds=2", "lambda_mins=[0.3,0.8]", "control=0.5")
+    plan = planned.plan()
+    assert [run.arm for run in plan if run.seed == 0] == [
+        ALL, "DPLS 0.3", "DPLS 0.5", "DPLS 0.8", "uniform 0.5", "permuted 0.5", "inverted 0.5", "hardest 0.5"
+    ]  # fmt: skip
+    difficulty = np.random.default_rng(0).random(50)
+    start = {s: plan[s].config.resolved().hash_at(planned.border, "images") for s in (0, 1)}
+    for run in plan[2:]:
+        assert run.after == role_of(ALL, run.seed)
+        assert run.config.resolved().hash_at(planned.border, "images") == start[run.seed]
+        if run.arm.endswith("0.5"):
+            mean = run.config.phases[1].factors(difficulty, 10).mean()
+            assert mean == pytest.approx(1 - 0.5 * difficulty.mean(), abs=1e-12)
+    two_phases = make_experiment({"kind": "smoothing", "base": read_settings("demo")})
+    assert two_phases.border == 30, "where the base's own last phase starts"
+
+
+@pytest.mark.parametrize("kind", BY_DIFFICULTY)
 @pytest.mark.parametrize("scores", SCORES)
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_plans_are_sound(kind: str, scores: str, seeds: int) -> None:

@@ -17,7 +17,17 @@ from torch.nn import functional as F
 from dpls.errors import UserError
 from dpls.objectives import soft_cross_entropy
 from dpls.randomness import generator
-from dpls.targets import DPLS, FactorRule, Factors, Hard, Uniform, lambda_min_for, smoothing_factors, soft_labels
+from dpls.targets import (
+    DPLS,
+    Control,
+    FactorRule,
+    Factors,
+    Hard,
+    Uniform,
+    lambda_min_for,
+    smoothing_factors,
+    soft_labels,
+)
 
 RULES = members(Factors)
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda r: r.__name__)
@@ -224,3 +234,29 @@ def test_the_optimal_logit_gap(classes: int, factor: float, gap: float) -> None:
     loss.backward()
     assert z.grad is not None and z.grad.abs().max() < 1e-14
     assert float(loss.detach()) == pytest.approx(float(torch.special.entr(labels).sum()), abs=1e-14)
+
+
+# Controls
+
+
+@given(difficulty=difficulties, lambda_min=st.floats(0.2, 1), seed=st.integers(0, 99))
+def test_every_control_takes_as_much_from_labels_as_dpls(difficulty: np.ndarray, lambda_min: float, seed: int) -> None:
+    proportional = smoothing_factors(difficulty, lambda_min)
+    for how in ("uniform", "permuted", "inverted", "hardest"):
+        factors = Control(how=how, lambda_min=lambda_min, seed=seed)(difficulty, 10)
+        assert factors.mean() == pytest.approx(proportional.mean(), abs=1e-9)
+        assert factors.min() >= lambda_min - 1e-9
+        assert factors.max() <= 1 + 1e-9
+        if how in ("permuted", "inverted"):
+            assert np.array_equal(np.sort(factors), np.sort(proportional))
+
+
+def test_controls_give_smoothing_to_others() -> None:
+    difficulty = np.linspace(0, 1, 11)
+    factors = {how: Control(how=how, lambda_min=0.5)(difficulty, 10) for how in ("uniform", "inverted", "hardest")}
+    assert np.ptp(factors["uniform"]) == 0
+    np.testing.assert_allclose(factors["inverted"], smoothing_factors(difficulty, 0.5)[::-1])
+    np.testing.assert_allclose(factors["hardest"], [1, 1, 1, 1, 1, 0.75, *[0.5] * 5])
+    permuted = [Control(how="permuted", lambda_min=0.5, seed=seed)(difficulty, 10) for seed in (0, 0, 1)]
+    assert np.array_equal(permuted[0], permuted[1])
+    assert not np.array_equal(permuted[0], permuted[2])

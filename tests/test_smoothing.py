@@ -1,0 +1,119 @@
+"""A sweep of lambda_min: a planted effect is suggested, luck is not, and what a mean hides is told."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dpls import statistics
+from dpls.experiments import smoothing
+from dpls.experiments.outcomes import ALL, COLUMNS, CONTROLS, Outcomes, smoothed
+from dpls.targets import Control, smoothing_factors
+
+GRID = (0.3, 0.5, 0.7)
+SETTINGS = {
+    "kind": "smoothing",
+    "seeds": 3,
+    "lambda_mins": list(GRID),
+    "control": 0.5,
+    "base": {"phases": [{"until": 20}], "selection": {"by": "robust"}},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fewer_resamples() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "RESAMPLES", 300)
+        statistics._weights.cache_clear()
+        yield
+    statistics._weights.cache_clear()
+
+
+def made(gains: dict[str, float], seed: int = 0, seeds: int = 3, images: int = 300) -> Outcomes:
+    """Arms whose accuracy lies so far above that of hard labels; an image is as hard for all arms, but for some luck."""
+    rng = np.random.default_rng(seed)
+    ids = np.arange(3 * images)
+    split = np.repeat(["train", "validation", "test"], images)
+    tables, scores = [], []
+    for number in range(seeds):
+        difficulty = rng.random(len(ids))
+        scores.append(
+            pd.DataFrame({"id": ids, "split": split, "label": 0, "class": "a", "cause": "", "seed": number}).assign(
+                difficulty=difficulty
+            )
+        )
+        shared = rng.random((len(ids), len(COLUMNS)))
+        for name in (ALL, *gains):
+            own = np.where(rng.random(shared.shape) < 0.15, rng.random(shared.shape), shared)
+            right = (own < 0.6 + gains.get(name, 0.0)).astype(float)
+            how, _, value = name.partition(" ")
+            train = np.where(split == "train", difficulty, 0.0)
+            factors = np.ones(len(ids))
+            if how == "DPLS":
+                factors = smoothing_factors(train, float(value))
+            elif name != ALL:
+                factors = Control(how=how, lambda_min=float(value))(train, 10)
+            table = pd.DataFrame(
+                {"arm": name, "seed": number, "id": ids, "split": split, "trained": 20, "predicted": "a"}
+            )
+            table["factor"] = np.where(split == "train", factors, np.nan)
+            for place, column in enumerate(COLUMNS):
+                table[column] = right[:, place]
+            tables.append(table)
+    return Outcomes(pd.concat(tables, ignore_index=True), pd.concat(scores, ignore_index=True))
+
+
+def arms(**gains: float) -> dict[str, float]:
+    """No effect anywhere but where one is named."""
+    found = {smoothed(value): 0.0 for value in GRID} | {smoothed(0.5, how): 0.0 for how in CONTROLS}
+    return found | {name.replace("_", " ").replace("p", "."): gain for name, gain in gains.items()}
+
+
+def test_a_planted_effect_is_suggested_with_its_gain() -> None:
+    o = made({**arms(), smoothed(0.5): 0.12, smoothed(0.3): 0.05})
+    found = smoothing.suggest(SETTINGS, o)
+    assert found.lambda_min == 0.5
+    assert found.gain.low <= 0.12 <= found.gain.high
+    assert found.against_uniform is not None
+    assert "better than uniform" in found.words
+
+
+def test_as_good_as_uniform_is_said() -> None:
+    o = made({**arms(), smoothed(0.5): 0.12, smoothed(0.5, "uniform"): 0.12})
+    found = smoothing.suggest(SETTINGS, o)
+    assert found.lambda_min == 0.5
+    assert "not distinguishable from uniform" in found.words
+
+
+def test_without_an_effect_it_abstains() -> None:
+    """The best of several is above zero more often than not; that must not be taken for a gain."""
+    suggested = [smoothing.suggest(SETTINGS, made(arms(), seed=seed)).lambda_min for seed in range(40)]
+    assert sum(value is not None for value in suggested) <= 2
+    assert "No lambda_min can be told" in smoothing.suggest(SETTINGS, made(arms())).words
+
+
+def test_test_images_do_not_suggest() -> None:
+    o = made({**arms(), smoothed(0.5): 0.12})
+    before = smoothing.suggest(SETTINGS, o)
+    changed = o.outcomes.copy()
+    rows = changed["split"] == "test"
+    changed.loc[rows, list(COLUMNS)] = 1 - changed.loc[rows, list(COLUMNS)]
+    assert smoothing.suggest(SETTINGS, Outcomes(changed, o.scores)) == before
+
+
+def test_the_whole_result_and_half_of_it() -> None:
+    o = made({**arms(), smoothed(0.5): 0.12})
+    result = smoothing.summarise(SETTINGS, o)
+    assert {line.group for line in result.lines} == {"lambda_min", "controls of 0.5", "hardest tenth, training"}
+    by_mean = next(chart for chart in result.charts if chart.title == "Attacked, by mean factor")
+    expected = [np.nanmean(o.factors(smoothed(value))) for value in GRID]
+    np.testing.assert_allclose(by_mean.series[0].x, expected)
+    assert "DPLS 0.5 against uniform smoothing" in result.text()
+    hard = smoothing.hardest_of(o)
+    assert (hard.sum(1) == 30).all()
+    difficulty = o.score("difficulty")
+    assert all(difficulty[s][hard[s]].min() >= np.sort(difficulty[s][:300])[-30] for s in range(3))
+    for kept in ([ALL], [ALL, smoothed(0.5)], [ALL, smoothed(0.3), smoothed(0.5, "permuted")]):
+        some = Outcomes(o.outcomes[o.outcomes["arm"].isin(kept)], o.scores)
+        assert smoothing.summarise(SETTINGS, some).claims
