@@ -16,6 +16,7 @@ runs          the run directory: every file name in one place
 submission    from a configuration to a run directory; worker: from there to a finished run; progress: how far
 jobs          who starts workers, stops and resumes them; slots: who may compute now
 checkpoints   full states, resuming, branching
+sidecar       factors as a file for other people's loops
 examples      the per-example table; report: a run in words, two runs compared
 experiments   pruning, subsets, membership: plans of runs, and what their outcomes say
 statistics    paired differences over seeds and images, with intervals
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dpls.dynamics import DifficultyTracker as DifficultyTracker
+    from dpls.sidecar import read_factors as read_factors
     from dpls.targets import lambda_min_for as lambda_min_for
     from dpls.targets import smoothing_factors as smoothing_factors
     from dpls.targets import soft_labels as dpls_labels
@@ -41,9 +43,10 @@ _PUBLIC = {
     "DifficultyTracker": ("dpls.dynamics", "DifficultyTracker"),
     "dpls_labels": ("dpls.targets", "soft_labels"),
     "lambda_min_for": ("dpls.targets", "lambda_min_for"),
+    "read_factors": ("dpls.sidecar", "read_factors"),
     "smoothing_factors": ("dpls.targets", "smoothing_factors"),
 }
-__all__ = ["DifficultyTracker", "dpls_labels", "lambda_min_for", "smoothing_factors"]
+__all__ = ["DifficultyTracker", "dpls_labels", "lambda_min_for", "read_factors", "smoothing_factors"]
 
 
 def __getattr__(name: str) -> object:

@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("--json", action="store_true", help="everything, for programs")
     export = command("export", _export, "write a run's per-example table")
     export.add_argument("run")
+    export.add_argument("--factors", action="store_true", help="training images alone: id, hash, difficulty, factor")
     export.add_argument("--to", type=Path, required=True, help="a .csv, .parquet or .npz file")
     bench = command("bench", _bench, "measure against a plain float32 loop, side by side")
     bench.add_argument("what", choices=["train", "attack"])
@@ -246,6 +247,10 @@ def _export(args: argparse.Namespace) -> int:
     import numpy as np
 
     table = find_run(args.runs, args.run).examples()
+    if args.factors:
+        from dpls.sidecar import sidecar
+
+        table = sidecar(table)
     match args.to.suffix:
         case ".csv":
             table.to_csv(args.to, index=False)

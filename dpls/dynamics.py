@@ -4,12 +4,16 @@ Clean signals are observed for training, validation and test examples, adversari
 examples at presentation, from the logits of the training step. 255 and NaN mean "not seen".
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
+import torch.distributed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dpls.data.split import Split
+from dpls.errors import UserError
 from dpls.models import frozen_eval, is_right
 
 SIGNALS: dict[str, np.dtype] = {
@@ -78,7 +82,8 @@ def observe(
 class DifficultyTracker:
     """Counts visits and misclassifications by example id, in anyone's training loop.
 
-    Repeated ids in a batch all count. An example never visited has the rate NaN, not 0.
+    Repeated ids in a batch all count. An example never visited has the rate NaN, not 0. ``state_dict`` and
+    ``load_state_dict`` are for checkpoints, ``reduced`` for several processes.
     """
 
     def __init__(self, count: int) -> None:
@@ -90,6 +95,28 @@ class DifficultyTracker:
         ids = ids.cpu()
         self.visits.index_add_(0, ids, torch.ones_like(ids))
         self.wrong.index_add_(0, ids, (logits.argmax(1) != y).cpu().long())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Both counts, (N,)."""
+        return {"visits": self.visits.clone(), "wrong": self.wrong.clone()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Goes on from the counts of another tracker over as many examples."""
+        for name in ("visits", "wrong"):
+            if state[name].shape != self.visits.shape:
+                raise UserError(
+                    f"this tracker counts {len(self.visits):,} examples, the state {len(state[name]):,}; make the"
+                    " tracker for the same data set"
+                )
+        self.visits, self.wrong = state["visits"].clone(), state["wrong"].clone()
+
+    def reduced(self) -> "DifficultyTracker":
+        """A tracker with the counts of all processes of ``torch.distributed`` together; this one is left as it is."""
+        total = DifficultyTracker(len(self.visits))
+        total.load_state_dict(self.state_dict())
+        for counts in (total.visits, total.wrong):
+            torch.distributed.all_reduce(counts)
+        return total
 
     def rate(self) -> np.ndarray:
         """float64 (N,), in [0, 1], higher = harder: the accumulated 0-1 loss per visit; NaN where never visited."""

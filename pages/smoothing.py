@@ -8,8 +8,9 @@ import streamlit as st
 from dpls import charts
 from dpls.data import TRAIN
 from dpls.errors import UserError
+from dpls.sidecar import sidecar, to_bytes
 from dpls.targets import lambda_min_for, smoothing_factors
-from dpls.ui import address, images
+from dpls.ui import address, images, store, tested
 from dpls.ui.frame import escape, page, read_only
 from dpls.ui.selection import Selection, select
 
@@ -138,6 +139,14 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     unseen = int(np.isnan(difficulty).sum())
     if unseen:
         st.caption(f"{unseen:,} training images were never seen; they have no difficulty and keep the factor 1.")
+    st.download_button(
+        "Take along: every factor, for your own trainer",
+        lambda: to_bytes(sidecar(store.examples(s.run)).assign(difficulty=difficulty, factor=factors)),
+        f"factors-{s.run.id}.parquet",
+        icon=":material/download:",
+        help="id, hash of the image, difficulty, factor. Read it with dpls.read_factors(file, images).",
+        disabled=not s.run.examples_file.exists(),
+    )
     if not read_only():
         shares = not s.run.is_recorded and len(s.config["phases"]) > 1
         shared = ", taking over this run's first epochs" if shares else ""
@@ -149,3 +158,6 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
         )
         if not s.is_own:
             st.caption(f"Training counts difficulty as this run does ({s.own_name}), not as chosen above.")
+
+    # Whether it helps
+    tested.show(s.run, lambda_min, lowest)

@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "report": BASE | {"difficulty", "runs", "statistics"},
     "slots": {"errors"},
     "progress": {"runs"},
+    "sidecar": {"data", "errors"},
     "jobs": {"errors", "runs", "slots"},
     "verdict": {"difficulty"},
     "charts": set(),
@@ -46,9 +47,9 @@ MAY_IMPORT = {
     "recorded": {"config", "data", "examples", "experiments", "runs"},
     "ui": BASE | {"charts", "config", "data", "difficulty", "estimate", "experiments", "jobs", "report", "runs", "submission", "verdict"},
     "bench": BASE | FAMILIES | {"config", "config_errors", "doctor", "dynamics", "evaluation", "randomness", "runs", "training"},
-    "cli": BASE | {"bench", "config", "doctor", "experiments", "jobs", "report", "runs", "submission", "worker"},
+    "cli": BASE | {"bench", "config", "doctor", "experiments", "jobs", "report", "runs", "sidecar", "submission", "worker"},
     "__main__": {"cli"},
-    "__init__": {"dynamics", "targets"},
+    "__init__": {"dynamics", "sidecar", "targets"},
 }  # fmt: skip
 
 
@@ -72,7 +73,18 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-MAY_IMPORT_PAGES = BASE | {"charts", "data", "difficulty", "jobs", "report", "runs", "targets", "ui", "verdict"}
+MAY_IMPORT_PAGES = BASE | {
+    "charts",
+    "data",
+    "difficulty",
+    "jobs",
+    "report",
+    "runs",
+    "sidecar",
+    "targets",
+    "ui",
+    "verdict",
+}
 FILES = sorted((ROOT / "dpls").rglob("*.py"))
 PAGE_FILES = sorted((ROOT / "pages").glob("*.py"))
 

@@ -608,7 +608,7 @@ TRUTHS = {
         arm(ALL, standard=True): Truth(),
         arm(dropped("hardest", 0.2), standard=True): Truth("hardest", 0.2),
     },
-    "subsets": of_subsets(),
+    "subsets": {**of_subsets(), "fold 1 of 5": Truth()},
     "membership": of_membership(folds=2),
 }
 SETTINGS = {
@@ -718,6 +718,24 @@ def test_arms_of_different_seeds_are_not_compared() -> None:
     assert [line.difference for line in compare(o, "adversarial", [name], ALL)] == [None] * 8
     result = shown("pruning", o)
     assert not result.charts and result.claims[0].seen.startswith("not finished yet.")
+
+
+def test_gaps_of_different_seeds_are_not_compared() -> None:
+    first, second, third = SMALL.seeds
+    hardest, random, smoothed = (
+        dropped("hardest", 0.2),
+        dropped("matched", 0.2),
+        arm(dropped("hardest", 0.2), dpls=True),
+    )
+    runs = [(name, s) for name in (ALL, arm(ALL, dpls=True)) for s in (first, second)]
+    runs += [(hardest, first), (hardest, third), (random, second), (smoothed, second)]
+    o = only(WHOLE["membership"], runs)
+    result = shown("membership", o)
+    assert len(result.claims) == 1 and "hardest: " in result.claims[0].seen and "random: " in result.claims[0].seen
+    for name in ("hardest", "matched"):
+        found = membership.gap(o, name, 0.2, "clean_last")
+        assert found is not None and np.array_equal(np.isnan(found[0]), np.isnan(found[1]))
+        assert np.isfinite(found[0]).any(1).sum() == 1
 
 
 def test_the_data_may_have_no_planted_causes() -> None:

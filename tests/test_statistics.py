@@ -239,7 +239,7 @@ def test_between_disjoint_images_is_the_difference_of_means(seeds: int) -> None:
     assert found.value == pytest.approx(np.nanmean(second) - np.nanmean(first))
     assert found.low < found.value < found.high and found.is_seen and (found.n, found.seeds) == (100, seeds)
     turned = between(second, first)
-    assert ends(turned) == pytest.approx((-found.value, -found.high, -found.low))
+    assert ends(turned) == pytest.approx((-found.value, -found.high, -found.low)) and turned.n == 100
 
 
 def test_between_one_seeds_disjoint_images_has_welchs_interval() -> None:

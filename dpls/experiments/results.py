@@ -94,6 +94,8 @@ class Result:
     dots: Sequence[Dots] = ()
     charts: Sequence[Chart] = ()
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    suggested: float | None = None
+    """A lambda_min, where one can be told from hard labels."""
 
     def table(self) -> pd.DataFrame:
         """Lines as a table for people and for export."""

@@ -44,7 +44,8 @@ def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
         "The suggestion looks at validation images alone; the interval of the best value is widened, for there were"
         " several.",
     ]
-    return Result(lines, _claims(settings, o), notes, (), dots, charts)
+    suggested = suggest(settings, o).lambda_min if grid else None
+    return Result(lines, _claims(settings, o), notes, (), dots, charts, suggested=suggested)
 
 
 def values(settings: dict[str, Any], o: Outcomes) -> list[float]:

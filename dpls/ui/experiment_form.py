@@ -10,7 +10,7 @@ from dpls.errors import UserError
 from dpls.experiments import cost, plans, stored
 from dpls.experiments.plan import Experiment
 from dpls.jobs import Local
-from dpls.runs import data_root, runs_root
+from dpls.runs import Run, data_root, runs_root
 from dpls.ui import manage, store
 from dpls.ui.form import Form
 from dpls.ui.frame import escape, shielded
@@ -19,41 +19,49 @@ MAIN = {
     "pruning": ("share", "seeds", "scores", "standard", "equal_steps"),
     "subsets": ("share", "seeds", "scores", "standard", "equal_steps"),
     "membership": ("share", "seeds", "scores", "standard", "dpls", "answers"),
+    "smoothing": ("lambda_mins", "control", "seeds"),
 }
 """What is asked first; the rest stands behind a click."""
 
 
 @st.fragment
-def offer(kind: str) -> None:
-    """Asks for an experiment of a kind, says what it costs, starts it. Of its own, so that results stay meanwhile."""
+def offer(kind: str, run: Run | None = None, wished: dict[str, Any] | None = None) -> None:
+    """Asks for an experiment of a kind, says what it costs, starts it. Of its own, so that results stay meanwhile.
+
+    ``run``: whose settings are proposed as the base, before any preset; ``wished``: values to begin with.
+    """
     with shielded():
-        _offer(kind)
+        _offer(kind, run, wished or {})
 
 
-def _offer(kind: str) -> None:
-    runs = {run.id: run for run in store.all_runs() if not run.is_recorded and store.readable(run)}
-    bases = [*plans.PRESETS, *(name for name in preset_names() if name not in plans.PRESETS), *runs]
-    if st.session_state.get("base") not in bases:
-        st.session_state["base"] = bases[0]
+def _offer(kind: str, run: Run | None, wished: dict[str, Any]) -> None:
+    own = [r for r in store.all_runs() if not r.is_recorded and store.readable(r)]
+    runs = {r.id: r for r in ([run] if run else []) + own}
+    presets = [*plans.PRESETS, *(name for name in preset_names() if name not in plans.PRESETS)]
+    bases = [*([run.id] if run else []), *presets, *(ident for ident in runs if run is None or ident != run.id)]
+    key = f"base {kind}" + (f" {run.id}" if run else "")
+    if st.session_state.get(key) not in bases:
+        st.session_state[key] = bases[0]
     base = st.selectbox(
         "Preset",
         bases,
         format_func=lambda name: f"settings of {store.name_of(runs[name])}" if name in runs else name,
-        key="base",
-        help="What its runs train: data, network, objective, epochs. A preset, or an earlier run's settings.",
+        key=key,
+        help="What its runs train: data, network, objective, epochs. A preset, or a run's settings.",
     )
     if base not in runs:
         st.caption(escape(preset_title(plans.BASES.get(base, base))))
     model = plans.KINDS[kind]
-    form = Form(f"{kind}/{base}/")
+    form = Form(f"{kind}/{base}/{wished}/")
     settings: dict[str, Any] = {"kind": kind}
     try:
         settings["base"] = runs[base].config()["config"] if base in runs else read_settings(plans.BASES.get(base, base))
-        values = _defaults(model) | plans.PRESETS.get(base, {}).get(kind, {})
+        values = _defaults(model) | plans.PRESETS.get(base, {}).get(kind, {}) | wished
         settings |= form.fields(model, MAIN[kind], values)
         rest = [name for name in model.model_fields if name not in (*MAIN[kind], "kind", "base")]
-        with st.expander("More settings", key="more"):
-            settings |= form.fields(model, rest, values)
+        if rest:
+            with st.expander("More settings", key="more"):
+                settings |= form.fields(model, rest, values)
         experiment = plans.make_experiment(settings)
     except UserError as error:
         st.error(escape(str(error)) + ".", icon=":material/error:")

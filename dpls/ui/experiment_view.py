@@ -70,8 +70,8 @@ def _in_words(states: Counter[str]) -> str:
     return found or ("waiting" if states["queued"] else "stopped")
 
 
-def watch(e: Stored) -> None:
-    """How far it is, its buttons, and what has been seen; drawn again while it works."""
+def watch(e: Stored) -> Result | None:
+    """How far it is, its buttons, what has been seen; drawn again while it works. The result, where there is one."""
     drawn = e.states()
     left = drawn.total() - drawn["done"]
     if left and not read_only():
@@ -88,10 +88,11 @@ def watch(e: Stored) -> None:
         result = _result(str(e.path), drawn["done"])
     except UserError as error:
         st.info(escape(str(error)[:1].upper() + str(error)[1:]) + ".", icon=":material/hourglass_empty:")
-        return
+        return None
     if left:
         st.caption("What follows is from the runs that have finished; it changes as others do.")
     show(e, result)
+    return result
 
 
 def _panel(e: Stored, drawn: Counter[str]) -> None:
