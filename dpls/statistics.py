@@ -2,7 +2,8 @@
 
 Outcomes are (S, N): a row a seed, a column an image, NaN where an image does not count for a seed. Seeds and images are
 drawn again together (Owen, 2007, "The pigeonhole bootstrap", https://doi.org/10.1214/07-AOAS122): its intervals cover
-both and are a little too wide rather than too narrow. With one seed they speak of the images alone.
+both, and with five seeds or more they are a little too wide rather than too narrow. With two to four they may be too
+narrow where seeds differ much more than images do; with one seed they speak of the images alone.
 """
 
 import math
@@ -95,13 +96,19 @@ def interval(value: float, drawn: NDArray[np.floating], seeds: int) -> tuple[flo
     return float(low), float(high)
 
 
+def around(value: float, drawn: NDArray[np.floating], seeds: int) -> tuple[float, float]:
+    """The same made even on both sides by its wider half, so that value ± half says what the interval says."""
+    low, high = interval(value, drawn, seeds)
+    half = max(high - value, value - low)
+    return value - half, value + half
+
+
 def mean(outcomes: NDArray[np.floating]) -> Estimate:
-    """Of outcomes (S, N) in [0, 1]: their share with its interval, by Wilson where there is one seed."""
+    """Of outcomes (S, N) in [0, 1]: their share with its interval, Wilson's where there is one seed or all are alike."""
     n, seeds = _counts(outcomes)
-    if seeds == 1:
-        right = float(np.nansum(outcomes))
-        return Estimate(right / n if n else math.nan, *wilson(right, n), n)
-    value = float(np.nanmean(outcomes))
+    value = float(np.nanmean(outcomes)) if n else math.nan
+    if seeds == 1 or value in (0, 1):  # where all are alike, drawing again tells nothing
+        return Estimate(value, *wilson(value * n if n else 0, n), n, seeds)
     low, high = interval(value, draws(outcomes), seeds)
     return Estimate(value, max(0.0, low), min(1.0, high), n, seeds)
 
@@ -116,7 +123,7 @@ def contrast(outcomes: NDArray[np.floating], weights: NDArray[np.floating]) -> D
     sums = np.tensordot(weights, outcomes, 1)
     n, seeds = _counts(sums)
     value = float(np.nanmean(sums)) if n else math.nan
-    return Difference(value, *interval(value, draws(sums), seeds), n, seeds)
+    return Difference(value, *around(value, draws(sums), seeds), n, seeds)
 
 
 def trend(outcomes: NDArray[np.floating], doses: NDArray[np.floating]) -> Difference:
@@ -132,7 +139,7 @@ def between(first: NDArray[np.floating], second: NDArray[np.floating]) -> Differ
     first, second = (np.where(known, outcomes, np.nan) for outcomes in (first, second))
     value = float(np.nanmean(second) - np.nanmean(first)) if known.any() else math.nan
     (n, seeds), (m, _) = _counts(first), _counts(second)
-    return Difference(value, *interval(value, draws(second) - draws(first), seeds), min(n, m), seeds)
+    return Difference(value, *around(value, draws(second) - draws(first), seeds), min(n, m), seeds)
 
 
 def mcnemar(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:

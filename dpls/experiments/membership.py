@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dpls import statistics
-from dpls.experiments.outcomes import ALL, Outcomes, among, arm, dropped
+from dpls.experiments.outcomes import ALL, Outcomes, among, arm, dropped, percent
 from dpls.experiments.results import QUANTITIES, Claim, Dot, Dots, Images, Line, Result, about, ties
 from dpls.statistics import Difference
 
@@ -89,7 +89,7 @@ def _gap(o: Outcomes, which: str, share: float, column: str, group: str, **setti
     if found is None:
         return []
     excluded, included = found
-    name = f"{NAMES[which]} {share:.0%}"
+    name = f"{NAMES[which]} {percent(share)}"
     if settings.get("planted") is not None:
         name += ", planted" if settings["planted"] else ", natural"
     quantity = QUANTITIES[column].split(",")[0]
@@ -212,6 +212,6 @@ def _images(settings: dict[str, Any], o: Outcomes) -> list[Images]:
     return [
         Images("Memorized", "Right only where they were seen: by how many seeds.", by[gained[by] > 0]),
         Images(
-            "Hard, but learnt or never learnt", "Seen or not made no difference.", by[(gained[by] <= 0) & known[by]]
+            "Hard, but learnt or never learnt", "Seen or not made no difference.", by[(gained[by] == 0) & known[by]]
         ),
     ]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from dpls import statistics
-from dpls.experiments.outcomes import ALL, Outcomes, arm, dropped
+from dpls.experiments.outcomes import ALL, Outcomes, arm, dropped, percent
 from dpls.experiments.results import Chart, Claim, Images, Result, Series, about, compare, dots_of, seen, ties
 
 SIDES = ("hardest", "easiest", "matched")
@@ -23,7 +23,9 @@ def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
     }
     lines = [line for group in groups.values() for line in group]
     for further in settings["sweep"]:
-        lines += compare(o, f"share {further:.0%}", [dropped(which, further) for which in ("hardest", "matched")], ALL)
+        lines += compare(
+            o, f"share {percent(further)}", [dropped(which, further) for which in ("hardest", "matched")], ALL
+        )
     attacked, clean = ("attacked, best", "attacked, last"), ("clean, best", "clean, last")
     dots = [
         dots_of(groups[name], title, quantities, "test accuracy, difference to all images", True)

@@ -127,7 +127,7 @@ class Result:
             )
         ]
         for chart in self.charts:
-            rows = [f"- {s.name}, {x:.0%}: {y}" for s in chart.series for x, y in zip(s.x, s.y, strict=True)]
+            rows = [f"- {s.name}, {x:.3g}: {y}" for s in chart.series for x, y in zip(s.x, s.y, strict=True)]
             parts.append(f"{chart.title} ({chart.y} by {chart.x})\n\n" + "\n".join(rows))
         for title, table in self.tables.items():
             parts.append(f"{title}\n\n{table.to_string(index=False)}")
@@ -222,7 +222,8 @@ def about(settings: dict[str, Any], o: Outcomes) -> list[str]:
         f" among the epochs after the border, last is epoch {base['phases'][-1]['until']}. Difficulty was counted up to"
         f" the border by {who}.",
         f"Intervals are 95 %, paired by image and seed ({len(o.seeds)} of {settings['seeds']} seeds so far)."
-        + (" One seed says nothing about other seeds." if len(o.seeds) == 1 else ""),
+        + (" One seed says nothing about other seeds." if len(o.seeds) == 1 else "")
+        + (" With fewer than 5 seeds they may be too narrow." if 1 < len(o.seeds) < 5 else ""),
     ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dpls import statistics
-from dpls.experiments.outcomes import ALL, Outcomes, arm, kept
+from dpls.experiments.outcomes import ALL, Outcomes, arm, kept, percent
 from dpls.experiments.results import Claim, Images, Result, about, compare, dots_of, ties
 
 SIDES = ("hardest", "easiest", "matched")
@@ -51,7 +51,7 @@ def _seen(settings: dict[str, Any], o: Outcomes) -> str:
             if not np.isnan(right := o.right(found, column)).all():
                 words.append(f"{statistics.mean(right)} {kind}")
         if words:
-            told.append(f"{name} {share:.0%}: " + ", ".join(words))
+            told.append(f"{name} {percent(share)}: " + ", ".join(words))
     return "; ".join(told) + "." if told else "not finished yet."
 
 
@@ -89,6 +89,6 @@ def _images(settings: dict[str, Any], o: Outcomes) -> list[Images]:
         if name in o.arms:
             often = (o.took_part(name) > 0).sum(0)
             order = np.lexsort((-difficulty if which == "hardest" else difficulty, -often))
-            explanation = f"What the {which} {settings['share']:.0%} are: by how many seeds, then by difficulty."
+            explanation = f"What the {which} {percent(settings['share'])} are: by how many seeds, then by difficulty."
             found.append(Images(title, explanation, order[: int((often > 0).sum())]))
     return found

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dpls.component import show_fraction
 from dpls.errors import UserError
 from dpls.experiments import charts, membership, stored
-from dpls.experiments.outcomes import ALL, role_of
+from dpls.experiments.outcomes import ALL, percent, role_of
 from dpls.experiments.results import Images, Result, result_of
 from dpls.experiments.stored import Stored
 from dpls.jobs import Local
@@ -50,7 +50,7 @@ def name_of(e: Stored) -> str:
     """e.g. ``digits, 8 % planted, 5 seeds, share 20 %``."""
     settings, base = e.settings, e.settings["base"]
     eps = show_fraction(base["eps"])
-    share = f", {settings['share']:.0%}" if "share" in settings else ""
+    share = f", {percent(settings['share'])}" if "share" in settings else ""
     words = f"{data_of(base)}, {OBJECTIVES[base['objective']['kind']]} {eps}{share},"
     words += f" {settings['seeds']} seed{'s' if settings['seeds'] > 1 else ''}"
     state = "recorded" if e.is_recorded else _in_words(e.states())
