@@ -104,7 +104,7 @@ def around(value: float, drawn: NDArray[np.floating], seeds: int) -> tuple[float
 
 
 def mean(outcomes: NDArray[np.floating]) -> Estimate:
-    """Of outcomes (S, N) in [0, 1]: their share with its interval, Wilson's where there is one seed or all are alike."""
+    """Of outcomes (S, N) in [0, 1]: their share with its interval, Wilson's where one seed or all alike."""
     n, seeds = _counts(outcomes)
     value = float(np.nanmean(outcomes)) if n else math.nan
     if seeds == 1 or value in (0, 1):  # where all are alike, drawing again tells nothing
