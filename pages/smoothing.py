@@ -86,7 +86,8 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
         delta_color="green" if place == "inside" else "orange",
         delta_arrow="off",
         border=True,
-        help=f"For {'100' if classes >= MANY_CLASSES else '10'} classes the article advises {low:g} to {high:g}.",
+        help=f"Exactly {mean:.8f}. The article advises {low:g} to {high:g} for"
+        f" {'100' if classes >= MANY_CLASSES else '10'} classes.",
     )
     cards.metric("Smallest factor", f"{factors.min():.3f}", border=True, help="That of the hardest image.")
     cards.metric(

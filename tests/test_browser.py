@@ -12,15 +12,17 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dpls.experiments.stored import Stored, list_experiments
 from dpls.runs import RECORDED, list_runs
 from dpls.submission import submit
+from dpls.targets import smoothing_factors
 from tests.made_runs import make_run
 from tests.test_jobs import LONG
-from tests.test_run import config
+from tests.test_run import config, finish
 
 pytestmark = pytest.mark.browser
 
@@ -371,6 +373,45 @@ def test_moving_the_slider_changes_the_factors(server: Server, page: Page) -> No
     page.reload()
     drawn(page)
     expect(page.locator(".st-key-lambda_min input[type=range]")).to_have_value(chosen)
+
+
+def test_the_cockpit_from_slider_to_branches(server: Server, page: Page) -> None:
+    """The mean shown is numpy's; what cannot be reached is refused; branches store the factors that were shown."""
+    run = finish(server.runs)
+    train = run.examples().query("split == 'train'")
+    page.goto(f"{server.url}/smoothing?run={run.id}&lambda_min=0.5")
+    drawn(page)
+    thumb = page.locator(".st-key-lambda_min input[type=range]")
+    thumb.focus()
+    for _ in range(4):
+        thumb.press("ArrowRight")
+    page.wait_for_url(re.compile(r"lambda_min=0\.52"))
+    page.get_by_test_id("stMetric").first.get_by_test_id("stTooltipHoverTarget").hover()
+    shown = page.get_by_text(re.compile(r"Exactly \d\.\d+"))
+    expect(shown).to_be_visible()
+    (mean,) = re.findall(r"Exactly (\d\.\d{8})", shown.inner_text())
+    assert float(mean) == pytest.approx(1 - 0.48 * train["difficulty"].mean(), abs=1e-6)
+    wished = page.get_by_label("or the mean factor wished", exact=True)
+    wished.fill("0.01")
+    wished.press("Enter")
+    expect(page.get_by_text("No lambda_min gives a mean factor of 0.01", exact=False)).to_be_visible()
+    page.get_by_text("Test these", exact=True).click()
+    values = page.get_by_label("lambda mins", exact=True)
+    expect(values).to_be_visible(timeout=2 * SLOW)
+    for label, text in (("lambda mins", "0.3, 0.52, 0.9"), ("control", ""), ("seeds", "1")):
+        page.get_by_label(label, exact=True).fill(text)
+        page.get_by_label(label, exact=True).press("Tab")
+    expect(page.get_by_text("4 runs to train", exact=False)).to_be_visible(timeout=2 * SLOW)
+    page.get_by_role("button", name="Start", exact=True).click()
+    wait_for(lambda: any(e.kind == "smoothing" for e in list_experiments(server.runs)))
+    found = next(e for e in list_experiments(server.runs) if e.kind == "smoothing")
+    wait_for(lambda: Stored(found.path).states()["done"] == 4, 120)
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(0, timeout=2 * SLOW)
+    expect(page.get_by_text("Attacked, by lambda_min", exact=True)).to_be_visible()
+    branch = Stored(found.path).runs()["seed 0: DPLS 0.52"]
+    assert branch.config()["parent"]["epoch"] == 4, "from one state"
+    stored = branch.examples().query("split == 'train'")["factor"].to_numpy()
+    np.testing.assert_allclose(stored, smoothing_factors(train["difficulty"].to_numpy(), 0.52), atol=1e-12)
 
 
 def test_the_selection_goes_along_and_lives_in_the_address(server: Server, page: Page) -> None:

@@ -1,8 +1,9 @@
-"""The three memorization experiments of the article, each with the control it needs.
+"""The three memorization experiments of the article and a sweep of lambda_min, each with the control it needs.
 
 outcomes    what the runs of an experiment did, example by example: the one table that results are computed from
-results     what every experiment's result is made of: lines, verdicts, images
-pruning, subsets, membership    from outcomes to a result, one experiment a file
-plans       from settings to runs: arms, seeds, who branches from whom. Loads torch, unlike the others
+results     what every experiment's result is made of: lines, verdicts, images; charts draws it
+pruning, subsets, membership, smoothing    from outcomes to a result, one experiment a file
+plan        a run to be, and what all experiments share; plans: the experiments' settings and arms. These load torch
+cost        what an experiment will cost, measured; loads torch
 stored      an experiment's folder: start, resume, stop, read
 """

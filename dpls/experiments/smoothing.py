@@ -64,8 +64,9 @@ def suggest(settings: dict[str, Any], o: Outcomes, column: str = "attacked_best"
     hard = o.right(ALL, column, "validation")
     gains = np.stack([o.right(smoothed(value), column, "validation") - hard for value in grid])
     means = np.array([np.nanmean(gain) for gain in gains])
-    best = int(np.argmax(means))
+    best = int(np.nanargmax(means))
     drawn = np.stack([statistics.draws(gain) for gain in gains])
+    drawn = drawn[:, ~np.isnan(drawn).all(0)]  # while seeds are missing a resample may hold none that is there
     excess = np.nanmax(drawn - means[:, None], axis=0)  # how far the luckiest of them was above its own mean
     seeds = len(o.seeds)
     stretch = np.sqrt(seeds / (seeds - 1)) if seeds > 1 else 1.0
