@@ -43,7 +43,7 @@ recorded: setup
 # Runs the experiments that the page Experiments opens on, about an hour, and records them.
 recorded-experiments: setup
 	rm -rf build/experiments
-	for kind in pruning subsets membership; do \
+	for kind in pruning subsets membership smoothing; do \
 		DPLS_RUNS=build/experiments/runs $(PY) -m dpls experiment $$kind two-core || exit 1; done
 	DPLS_RUNS=build/experiments/runs $(PY) -m dpls experiment membership two-core-natural
 	DPLS_RUNS=build/experiments/runs $(PY) -m dpls experiment pruning two-core-natural $(NATURAL)
