@@ -47,13 +47,20 @@ class Difference(Estimate):
     def is_seen(self) -> bool:
         return self.low > 0 or self.high < 0
 
-    def __str__(self) -> str:
-        points, half = 100 * self.value, 100 * self.half
-        if not self.n:
+    @property
+    def short(self) -> str:
+        """In words, without the counts."""
+        if math.isnan(self.value):
             return "nothing to compare yet"
+        points, half = 100 * self.value, 100 * self.half
         if not self.is_seen:
-            return f"no difference seen ({points:+.1f} ± {half:.1f} points, {self.counts})"
-        return f"{'higher' if points > 0 else 'lower'} by {abs(points):.1f} ± {half:.1f} points ({self.counts})"
+            return f"no difference seen ({points:+.1f} ± {half:.1f} points)"
+        return f"{'higher' if points > 0 else 'lower'} by {abs(points):.1f} ± {half:.1f} points"
+
+    def __str__(self) -> str:
+        if math.isnan(self.value):
+            return self.short
+        return f"{self.short[:-1]}, {self.counts})" if self.short.endswith(")") else f"{self.short} ({self.counts})"
 
 
 def draws(outcomes: NDArray[np.floating]) -> NDArray[np.float64]:

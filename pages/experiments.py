@@ -32,6 +32,8 @@ with page(
         )
     st.markdown(KINDS[kind])
     if not read_only():
+        if st.session_state.pop("close", None) == f"start {kind}":
+            st.session_state[f"start {kind}"] = False
         with st.expander("Start one", key=f"start {kind}", icon=":material/play_arrow:", on_change="rerun") as form:
             if form.open:
                 with st.spinner("Loading PyTorch, once …"):

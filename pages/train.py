@@ -10,7 +10,9 @@ from dpls.ui.frame import page, read_only
 
 def choose() -> Run | None:
     """The run that is watched: the one just started, or any other of one's own."""
-    own = {run.id: run for run in list_runs(runs_root())[::-1] if store.readable(run)}
+    asked = st.session_state.get("watched")
+    mine = (run for run in list_runs(runs_root())[::-1] if run.id == asked or not store.experiment_of(run))
+    own = {run.id: run for run in mine if store.readable(run)}
     if not own:
         return None
     address.bind("watched", next(iter(own)), lambda ident: ident in own)

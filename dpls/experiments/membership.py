@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dpls import statistics
 from dpls.experiments.outcomes import ALL, Outcomes, among, arm, dropped, percent
-from dpls.experiments.results import QUANTITIES, Claim, Dot, Dots, Images, Line, Result, about, ties
+from dpls.experiments.results import QUANTITIES, Claim, Dot, Dots, Images, Line, Result, about, ties, verdict
 from dpls.statistics import Difference
 
 SIDES = ("hardest", "easiest", "matched")
@@ -173,31 +173,28 @@ def _newcombe(a: float, n: int, b: float, m: int) -> tuple[float, float]:
 
 def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
     share = settings["share"]
+    gaps = {which: gap(o, which, share, "clean_last") for which in SIDES}
     told = []
-    for which in SIDES:
-        found = gap(o, which, share, "clean_last")
+    for which, found in gaps.items():
         if found:
             excluded, included = (statistics.mean(values) for values in found)
             told.append(f"{NAMES[which]}: {included} included, {excluded} excluded")
+    hard, other = gaps["hardest"], gaps["matched"]
     claims = [
         Claim(
             "CIFAR-10, the hardest 5,000 of 50,000 (10%): about 100% right when included, about 0% when excluded; the"
             " easiest are right either way.",
-            "; ".join(told) + " (clean)." if told else "not finished yet.",
+            "; ".join(told) + " (clean)." if told else "Not finished yet.",
+            verdict(statistics.difference(*hard) if hard else None, "higher"),
         )
     ]
-    hard, other = gap(o, "hardest", share, "clean_last"), gap(o, "matched", share, "clean_last")
     if hard and other and (change := statistics.between(other[1] - other[0], hard[1] - hard[0])).n:
-        claims.append(
-            Claim(
-                "Hard examples are memorized, others learnt.", f"the gap of the hardest, against random, is {change}."
-            )
-        )
+        said = f"Included minus excluded, the hardest against random: {change}."
+        claims.append(Claim("Hard examples are memorized, others learnt.", said, verdict(change, "higher")))
     smooth = gap(o, "hardest", share, "clean_last", dpls=True) if settings["dpls"] else None
     if hard and smooth and (change := statistics.between(hard[1] - hard[0], smooth[1] - smooth[0])).n:
-        claims.append(
-            Claim("DPLS reduces memorization.", f"the gap of the hardest under DPLS, against hard labels, is {change}.")
-        )
+        said = f"Included minus excluded of the hardest, DPLS against hard labels: {change}."
+        claims.append(Claim("DPLS reduces memorization.", said, verdict(change, "lower")))
     return claims
 
 
@@ -212,6 +209,8 @@ def _images(settings: dict[str, Any], o: Outcomes) -> list[Images]:
     return [
         Images("Memorized", "Right only where they were seen: by how many seeds.", by[gained[by] > 0]),
         Images(
-            "Hard, but learnt or never learnt", "Seen or not made no difference.", by[(gained[by] == 0) & known[by]]
+            "Hard, not memorized",
+            "Seen in training or not, they were right as often.",
+            by[(gained[by] == 0) & known[by]],
         ),
     ]

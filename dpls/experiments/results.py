@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from dpls import statistics
 from dpls.experiments.outcomes import Outcomes
 from dpls.statistics import Difference, Estimate
+
+FEW = 200
+"""Test images below which hardly any difference can be seen."""
+Verdict = Literal["agrees", "disagrees", "cannot tell", ""]
 
 QUANTITIES = {
     "attacked_best": "attacked, best",
@@ -35,10 +39,11 @@ class Line(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What the article says, and what was seen here."""
+    """What the article says, what was seen here, and whether that agrees; '' where it is no question of yes or no."""
 
     article: str
     seen: str
+    verdict: Verdict = ""
 
 
 class Images(NamedTuple):
@@ -116,6 +121,18 @@ class Result:
             ]
         )
 
+    def numbers(self) -> pd.DataFrame:
+        """Lines as numbers, for programs; fractions."""
+        rows = []
+        for line in self.lines:
+            row = {"of": line.group, "arm": line.arm, "accuracy_of": line.quantity, **line.estimate._asdict()}
+            change = line.difference
+            row |= {
+                f"difference_{name}": getattr(change, name) if change else None for name in ("value", "low", "high")
+            }
+            rows.append(row | {"against": line.against, "mcnemar_p_by_seed": line.p})
+        return pd.DataFrame(rows)
+
     def text(self) -> str:
         """For a terminal, and as Markdown."""
         parts = [
@@ -131,7 +148,9 @@ class Result:
             parts.append(f"{chart.title} ({chart.y} by {chart.x})\n\n" + "\n".join(rows))
         for title, table in self.tables.items():
             parts.append(f"{title}\n\n{table.to_string(index=False)}")
-        parts += [f"The article: {claim.article}\n\nHere: {claim.seen}" for claim in self.claims]
+        for claim in self.claims:
+            said = f" ({claim.verdict})" if claim.verdict else ""
+            parts.append(f"The article: {claim.article}\n\nHere{said}: {claim.seen}")
         parts += [f"Note: {note}" for note in self.notes]
         return "\n\n".join(["", *parts])
 
@@ -172,18 +191,25 @@ def dots_of(lines: Sequence[Line], title: str, quantities: Sequence[str], x: str
     return Dots(title, x, found, differences)
 
 
+def verdict(change: Difference | None, expected: Literal["higher", "lower"]) -> Verdict:
+    """Whether a difference is seen, and goes where it should."""
+    if change is None or not change.is_seen:
+        return "cannot tell"
+    return "agrees" if (change.value > 0) == (expected == "higher") else "disagrees"
+
+
 def p_values(first: NDArray[np.floating], second: NDArray[np.floating]) -> str:
     """McNemar's p of each seed that has both."""
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if not np.isnan(b - a).all()]
     return ", ".join(f"{statistics.mcnemar(a, b):.2g}" for a, b in pairs)
 
 
-def seen(o: Outcomes, name: str, column: str, against: str) -> str:
-    """A difference in words; '' where a run of it is missing."""
+def seen(o: Outcomes, name: str, column: str, against: str) -> Difference | None:
+    """A paired difference on test images; None where a run of it is missing."""
     if name not in o.arms or against not in o.arms:
-        return ""
+        return None
     first, second = o.right(against, column), o.right(name, column)
-    return "" if np.isnan(second - first).all() else str(statistics.difference(first, second))
+    return None if np.isnan(second - first).all() else statistics.difference(first, second)
 
 
 def ties(o: Outcomes, settings: dict[str, Any], which: Sequence[str]) -> list[str]:
@@ -200,8 +226,8 @@ def ties(o: Outcomes, settings: dict[str, Any], which: Sequence[str]) -> list[st
             tied.append(subset.take(difficulty[known], labels[known].astype(np.int64)).tied)
         if any(tied):
             found.append(
-                f"At the cut of the {name} {', '.join(f'{t:,}' for t in tied)} examples (seed by seed) were tied with"
-                " one inside; the seed chose among them."
+                f"Which are the {name} is partly arbitrary: {', '.join(f'{t:,}' for t in tied)} images (seed by seed)"
+                " were as hard as the last one chosen, and the seed decided."
             )
     return found
 
@@ -209,22 +235,34 @@ def ties(o: Outcomes, settings: dict[str, Any], which: Sequence[str]) -> list[st
 def about(settings: dict[str, Any], o: Outcomes) -> list[str]:
     """What stands beside every number: attack, checkpoint, seeds, whose scores."""
     base = settings["base"]
-    judge = settings.get("scores", "own")  # smoothing follows a run's own record, as DPLS does
     who = {
-        "own": "the run itself",
-        "another_seed": "a run of another seed",
-        "folds": f"{settings.get('folds')} runs that each left a fold out",
-        "same_seed": "the run itself (biased: it favours the effect)",
-    }[judge]
-    selection = base["selection"]
-    return [
+        "own": "in the run itself",  # smoothing follows a run's own record, as DPLS does
+        "another_seed": "in a run of another seed",
+        "folds": f"in {settings.get('folds')} runs that each left a fold out",
+        "same_seed": "in the run itself (biased: it favours the effect)",
+    }[settings.get("scores", "own")]
+    border, selection, seeds = border_of(settings), base["selection"], len(o.seeds)
+    notes = [
         f"Attacked means {o.attack}. Best is the checkpoint chosen by {selection['by']} accuracy on validation images"
-        f" among the epochs after the border, last is epoch {base['phases'][-1]['until']}. Difficulty was counted up to"
-        f" the border by {who}.",
-        f"Intervals are 95 %, paired by image and seed ({len(o.seeds)} of {settings['seeds']} seeds so far)."
-        + (" One seed says nothing about other seeds." if len(o.seeds) == 1 else "")
-        + (" With fewer than 5 seeds they may be too narrow." if 1 < len(o.seeds) < 5 else ""),
+        f" after epoch {border}, last is epoch {base['phases'][-1]['until']}. Difficulty was counted in epochs 1 to"
+        f" {border} {who}.",
+        "Intervals are 95 %, paired by image and seed; n counts images that some seed had in the set. "
+        + (f"{seeds} of {settings['seeds']} seeds so far." if seeds < settings["seeds"] else f"Seeds: {seeds}.")
+        + (" One seed says nothing about other seeds." if seeds == 1 else "")
+        + (" With fewer than 5 seeds they may be too narrow." if 1 < seeds < 5 else ""),
     ]
+    count = int((o.scores[o.scores["seed"] == o.seeds[0]]["split"] == "test").sum())
+    if count < FEW:
+        notes.insert(0, f"There are {count:,} test images: too few to tell much.")
+    return notes
+
+
+def border_of(settings: dict[str, Any]) -> int:
+    """T: the epoch up to which difficulty was counted, as ``plan.Experiment.border`` has it."""
+    ends, decays = [phase["until"] for phase in settings["base"]["phases"]], settings["base"]["schedule"]["decays"]
+    first = next((decay for decay in decays if decay < ends[-1]), 0)
+    last = ends[-2] if len(ends) > 1 else 0
+    return (last or first) if settings["kind"] == "smoothing" else (first or last)
 
 
 def result_of(stored: Any) -> Result:

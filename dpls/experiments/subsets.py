@@ -7,7 +7,7 @@ import pandas as pd
 
 from dpls import statistics
 from dpls.experiments.outcomes import ALL, Outcomes, arm, kept, percent
-from dpls.experiments.results import Claim, Images, Result, about, compare, dots_of, ties
+from dpls.experiments.results import Claim, Images, Result, Verdict, about, compare, dots_of, ties
 
 SIDES = ("hardest", "easiest", "matched")
 
@@ -24,14 +24,15 @@ def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
         dots_of(standard_lines, "Standard training", ("clean, best",), "test accuracy", False),
     ]
     names = [kept(which, share) for which in SIDES] + [arm(kept(which, share), standard=True) for which in SIDES]
+    collapse = _collapse(o, [ALL, *names])
     claims = [
         Claim(
             "CIFAR-10, the hardest 10,000 of 50,000 (20%) alone: adversarial training ends below 10% robust accuracy,"
             " below chance; standard training reaches about 78% clean on the hardest as on the easiest.",
-            _seen(settings, o),
+            _seen(settings, o, collapse),
+            _verdict(settings, o),
         )
     ]
-    collapse = _collapse(o, [ALL, *names])
     tables = {"Has it collapsed? What the best checkpoint says of the test images": collapse} if len(collapse) else {}
     notes = about(settings, o) + ties(o, settings, ("hardest", "easiest"))
     if settings["equal_steps"]:
@@ -42,7 +43,16 @@ def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
     return Result([*lines, *standard_lines], claims, notes, _images(settings, o), shown, (), tables)
 
 
-def _seen(settings: dict[str, Any], o: Outcomes) -> str:
+def _verdict(settings: dict[str, Any], o: Outcomes) -> Verdict:
+    """Whether the hardest alone end below chance under attack."""
+    right = o.right(kept("hardest", settings["share"]), "attacked_best")
+    if np.isnan(right).all():
+        return "cannot tell"
+    found, chance = statistics.mean(right), 1 / len(o.scores["class"].unique())
+    return "agrees" if found.high < chance else "disagrees" if found.low > chance else "cannot tell"
+
+
+def _seen(settings: dict[str, Any], o: Outcomes, collapse: pd.DataFrame) -> str:
     share, told = settings["share"], []
     for which, name in (("hardest", "hardest"), ("easiest", "easiest"), ("matched", "random")):
         words = []
@@ -52,7 +62,11 @@ def _seen(settings: dict[str, Any], o: Outcomes) -> str:
                 words.append(f"{statistics.mean(right)} {kind}")
         if words:
             told.append(f"{name} {percent(share)}: " + ", ".join(words))
-    return "; ".join(told) + "." if told else "not finished yet."
+    said = "; ".join(told) + "." if told else "Not finished yet."
+    fallen = [str(row["arm"]) for row in collapse.to_dict("records") if row["collapsed"] != "no"]
+    if not fallen:
+        return said
+    return f"{said}\n\nCollapsed to one class, so that its accuracy says little: {', '.join(fallen)}."
 
 
 def _collapse(o: Outcomes, names: list[str]) -> pd.DataFrame:

@@ -37,7 +37,8 @@ def offer(kind: str, run: Run | None = None, wished: dict[str, Any] | None = Non
 def _offer(kind: str, run: Run | None, wished: dict[str, Any]) -> None:
     own = [r for r in store.all_runs() if not r.is_recorded and store.readable(r)]
     runs = {r.id: r for r in ([run] if run else []) + own}
-    presets = [*plans.PRESETS, *(name for name in preset_names() if name not in plans.PRESETS)]
+    known = (*plans.PRESETS, *plans.BASES.values())
+    presets = [*plans.PRESETS, *(name for name in preset_names() if name not in known)]
     bases = [*([run.id] if run else []), *presets, *(ident for ident in runs if run is None or ident != run.id)]
     key = f"base {kind}" + (f" {run.id}" if run else "")
     if st.session_state.get(key) not in bases:
@@ -123,5 +124,6 @@ def start(experiment: Experiment) -> None:
         thread.join()
     if "experiment" in outcome:
         st.session_state["started experiment"] = outcome["experiment"]
+        st.session_state["close"] = f"start {experiment.model_dump()['kind']}"  # so that what runs is seen
     if "refusal" in outcome:
         st.session_state["refusal"] = outcome["refusal"]

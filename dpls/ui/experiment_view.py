@@ -1,7 +1,8 @@
 """An experiment under way or finished: how far it is, what has been seen so far, the images concerned. No torch."""
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,20 @@ from dpls.ui.frame import escape, read_only, shielded
 from dpls.ui.gallery import Tile, gallery
 
 MOST_TILES = 24
+MARKS = {
+    "agrees": " :green-badge[agrees]",
+    "disagrees": " :red-badge[disagrees]",
+    "cannot tell": " :gray-badge[cannot tell]",
+    "": "",
+}
 BARE = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
 def choose(kind: str) -> Stored | None:
-    """One of the experiments of a kind: one's own, newest first, then the recorded one."""
-    found = [e for e in stored.list_experiments(runs_root()) + stored.list_experiments(RECORDED) if e.kind == kind]
+    """One of the experiments of a kind: one's own, newest first, then the recorded ones."""
+    found = [
+        e for e in stored.list_experiments(runs_root()) + stored.list_experiments(RECORDED)[::-1] if e.kind == kind
+    ]
     known = {e.id: e for e in found}
     if started := st.session_state.pop("started experiment", None):
         st.session_state["experiment"] = started
@@ -162,8 +171,8 @@ def show(e: Stored, result: Result) -> None:
             said, was = st.columns([2, 3])
             said.caption("The article")
             said.markdown(escape(claim.article))
-            was.caption("Here")
-            was.markdown(escape(claim.seen[:1].upper() + claim.seen[1:]))
+            was.caption(f"Here{MARKS[claim.verdict]}")
+            was.markdown("\n\n".join(escape(part) for part in claim.seen.split("\n\n")))
     grid = st.grid(2, min_column_width=420, gap="large")
     for number, dots in enumerate(result.dots):
         with grid.cell():
@@ -224,6 +233,8 @@ def _show_images(e: Stored, lists: Sequence[Images]) -> None:
         if run:
             st.session_state["id"] = example
             st.switch_page("pages/images.py", query_params={"run": run.id, "id": str(example)})
+        else:
+            st.toast("A recorded experiment keeps no runs, so there is no more to show of this image.")
 
     difficulty = _difficulty(str(e.path), e.states()["done"])
     for some in shown:
@@ -232,6 +243,10 @@ def _show_images(e: Stored, lists: Sequence[Images]) -> None:
         assert facts.images is not None
         tiles = [_tile(facts, difficulty, example) for example in ids.tolist()]
         gallery(facts.images[ids], tiles, f"gallery {some.title}", picked, tile=64, one_row=True, fixed=True)
+    st.caption(
+        "The number is the difficulty by the runs that chose, mean over the seeds; then the label. The mark says what"
+        " was planted. A click opens an image in the run on all images, which counts its own difficulty."
+    )
 
 
 def _tile(facts: store.Facts, difficulty: NDArray[np.float64], example: int) -> Tile:
@@ -253,25 +268,14 @@ def _difficulty(path: str, done: int) -> NDArray[np.float64]:  # noqa: ARG001
 
 
 def _export(e: Stored, result: Result) -> None:
+    """Downloads; none of them runs the page again, which would take the others away while they are made."""
+    report = f"# {name_of(e)}\n\nBegun {e.content['created']}.\n{result.text()}\n\n## Settings\n\n```json\n"
+    files: dict[str, tuple[str | Callable[[], str], str]] = {
+        "Report": (report + json.dumps(e.settings, indent=1) + "\n```\n", f"{e.id}.md"),
+        "Numbers": (result.numbers().to_csv(index=False), f"{e.id}.csv"),
+        "Every example's outcome": (lambda: e.outcomes().outcomes.to_csv(index=False), f"{e.id}-outcomes.csv"),
+        "Every example's difficulty": (lambda: e.outcomes().scores.to_csv(index=False), f"{e.id}-scores.csv"),
+    }
     with st.container(horizontal=True):
-        st.download_button(
-            "Report", f"# {name_of(e)}\n{result.text()}\n", f"{e.id}.md", "text/markdown", icon=":material/download:"
-        )
-        st.download_button(
-            "Numbers", result.table().to_csv(index=False), f"{e.id}.csv", "text/csv", icon=":material/download:"
-        )
-        st.download_button(
-            "Every example's outcome",
-            lambda: e.outcomes().outcomes.to_csv(index=False),
-            f"{e.id}-outcomes.csv",
-            "text/csv",
-            icon=":material/download:",
-        )
-        st.download_button(
-            "Every example's difficulty",
-            lambda: e.outcomes().scores.to_csv(index=False),
-            f"{e.id}-scores.csv",
-            "text/csv",
-            icon=":material/download:",
-            help="By the runs that chose; with folds each example is judged by those that never trained on it.",
-        )
+        for name, (data, file) in files.items():
+            st.download_button(name, data, file, on_click="ignore", icon=":material/download:")

@@ -56,7 +56,11 @@ def _declare(pages: list[Page]) -> Page:
 
 @st.cache_resource(show_spinner=False)
 def _begin(runs: str) -> None:  # noqa: ARG001  # the folder is the key of the cache: once an app and folder
-    """Takes up the runs an earlier app left waiting, and loads torch while people look at the first page."""
+    """Takes up the runs an earlier app left waiting, and loads torch while people look at the first page.
+
+    Threads that wait shall sleep here, too, as in ``cli``: what this process times would disturb workers, and they it.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     take_up(Local(), runs_root())
     warm_up = threading.Timer(WARM_UP, import_module, args=("dpls.config",))
     warm_up.daemon = True

@@ -15,6 +15,8 @@ def show(run: Run, lambda_min: float, lowest: float) -> None:
         " smoothing given to others (to all alike, at random, to the easiest, to the hardest alone)."
     )
     if not read_only():
+        if st.session_state.pop("close", None) == "start smoothing":
+            st.session_state["start smoothing"] = False
         with st.expander("Test these", key="start smoothing", icon=":material/play_arrow:", on_change="rerun") as form:
             if form.open:
                 with st.spinner("Loading PyTorch, once …"):
