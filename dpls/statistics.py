@@ -1,9 +1,10 @@
 """How sure a number is: paired differences over seeds and images, with intervals. numpy only.
 
-Outcomes are (S, N): a row a seed, a column an image, NaN where an image does not count for a seed. Seeds and images are
-drawn again together (Owen, 2007, "The pigeonhole bootstrap", https://doi.org/10.1214/07-AOAS122): its intervals cover
-both, and with five seeds or more they are a little too wide rather than too narrow. With two to four they may be too
-narrow where seeds differ much more than images do; with one seed they speak of the images alone.
+Outcomes are (S, N): a row a seed, a column an image, NaN where an image does not count for a seed. An interval is the
+widest of three: seeds and images drawn again together (Owen, 2007, "The pigeonhole bootstrap",
+https://doi.org/10.1214/07-AOAS122); Student's t over the seeds, for a few seeds drawn again vary too little; and over
+the images with half a pair added to each outcome (Agresti and Min, 2005, https://doi.org/10.1002/sim.1781), for a few
+images that all agree prove little. With one seed it speaks of the images alone.
 """
 
 import math
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 RESAMPLES = 2000
 MOST_GROUPS = 2000
@@ -103,11 +105,31 @@ def interval(value: float, drawn: NDArray[np.floating], seeds: int) -> tuple[flo
     return float(low), float(high)
 
 
-def around(value: float, drawn: NDArray[np.floating], seeds: int) -> tuple[float, float]:
-    """The same made even on both sides by its wider half, so that value ± half says what the interval says."""
-    low, high = interval(value, drawn, seeds)
+def around(value: float, drawn: NDArray[np.floating], by_seed: NDArray[np.floating]) -> tuple[float, float]:
+    """Even on both sides by the wider half, so that value ± half says what the interval says; by_seed: means (S,)."""
+    known = by_seed[~np.isnan(by_seed)]
+    low, high = interval(value, drawn, len(known))
     half = max(high - value, value - low)
+    if len(known) > 1:
+        half = max(half, stdtrit(len(known) - 1, 0.975) * known.std(ddof=1) / math.sqrt(len(known)))
     return value - half, value + half
+
+
+def _few(sums: NDArray[np.floating], most: float) -> float:
+    """Half an interval of the mean of sums (S, N), each within ±most, by Agresti and Min, from the raw mean."""
+    counted = ~np.isnan(sums)
+    images = np.where(counted, sums, 0).sum(0)[counted.any(0)] / counted.sum(0)[counted.any(0)]
+    n, total = len(images) + 2, float(images.sum())
+    variance = (float((images**2).sum()) + most**2) / n - (total / n) ** 2
+    return Z * math.sqrt(variance / n) + abs(float(images.mean()) - total / n)
+
+
+def _by_seed(outcomes: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Means (S,); NaN where a seed has none."""
+    counted = ~np.isnan(outcomes)
+    found = np.full(len(outcomes), np.nan)
+    np.divide(np.where(counted, outcomes, 0).sum(1), counted.sum(1), out=found, where=counted.any(1))
+    return found
 
 
 def mean(outcomes: NDArray[np.floating]) -> Estimate:
@@ -129,8 +151,12 @@ def contrast(outcomes: NDArray[np.floating], weights: NDArray[np.floating]) -> D
     """Mean of a weighted sum over the arms of outcomes (A, S, N), paired by seed and image; weights (A,) sum to 0."""
     sums = np.tensordot(weights, outcomes, 1)
     n, seeds = _counts(sums)
-    value = float(np.nanmean(sums)) if n else math.nan
-    return Difference(value, *around(value, draws(sums), seeds), n, seeds)
+    if not n:
+        return Difference(math.nan, math.nan, math.nan, 0, seeds)
+    value = float(np.nanmean(sums))
+    _, high = around(value, draws(sums), _by_seed(sums))
+    half = max(high - value, _few(sums, float(weights[weights > 0].sum())))
+    return Difference(value, value - half, value + half, n, seeds)
 
 
 def trend(outcomes: NDArray[np.floating], doses: NDArray[np.floating]) -> Difference:
@@ -146,7 +172,8 @@ def between(first: NDArray[np.floating], second: NDArray[np.floating]) -> Differ
     first, second = (np.where(known, outcomes, np.nan) for outcomes in (first, second))
     value = float(np.nanmean(second) - np.nanmean(first)) if known.any() else math.nan
     (n, seeds), (m, _) = _counts(first), _counts(second)
-    return Difference(value, *around(value, draws(second) - draws(first), seeds), min(n, m), seeds)
+    by_seed = _by_seed(second) - _by_seed(first)
+    return Difference(value, *around(value, draws(second) - draws(first), by_seed), min(n, m), seeds)
 
 
 def mcnemar(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:

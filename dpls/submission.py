@@ -51,16 +51,19 @@ def _branch(config: RunConfig, after: Run, fingerprint: str) -> dict[str, str | 
 
 def _check(config: RunConfig, runs: Path, dataset: Dataset, fingerprint: str) -> None:
     """What can be wrong only for these images and these runs."""
-    ids = dataset.ids(TRAIN)
+    check_images(config, dataset)
+    for name in (name for phase in config.phases if phase.subset for name in phase.subset.scores):
+        _check_scores(Run(runs / name), fingerprint, dataset.ids(TRAIN))
+
+
+def check_images(config: RunConfig, dataset: Dataset) -> None:
+    """What can be wrong only for these images: too many classes for a factor, too few left to train on."""
+    count = len(dataset.ids(TRAIN))
     for number, phase in enumerate(config.phases):
         phase.factors.check(len(dataset.classes))
-        if phase.subset is None:
-            continue
-        left = round(phase.subset.left * len(ids))
+        left = count if phase.subset is None else round(phase.subset.left * count)
         if left < 2:
-            raise UserError(f"phases.{number}.subset leaves {left} of {len(ids)} training images; 2 are needed")
-        for name in phase.subset.scores:
-            _check_scores(Run(runs / name), fingerprint, ids)
+            raise UserError(f"phases.{number}.subset leaves {left} of {count} training images; 2 are needed")
 
 
 def _check_scores(run: Run, fingerprint: str, train_ids: np.ndarray) -> None:

@@ -429,14 +429,6 @@ def test_another_experiment_takes_the_runs_it_shares(pruned: Finished, members: 
     assert len(set(ids_of(members).values()) & set(ids_of(pruned.stored).values())) == 2
 
 
-def test_the_same_run_in_two_roles_is_trained_once(tmp_path: Path) -> None:
-    """With a base that trains without attack anyway."""
-    changes = ("base.objective.kind=standard", "base.selection.by=clean", "sweep=[]", "doses=[]", "equal_steps=false")
-    stored = submit_all(experiment("pruning", *changes), tmp_path / "runs")
-    assert len(stored.runs()) == 9
-    assert len(list_runs(tmp_path / "runs")) == 5
-
-
 def test_what_is_deleted_is_trained_again_alone(pruned: Finished, tmp_path: Path) -> None:
     shutil.copytree(pruned.stored.runs_folder, tmp_path / "runs")
     stored, planned = Stored(tmp_path / "runs" / "experiments" / pruned.stored.id), experiment("pruning", *PRUNING)
@@ -444,6 +436,10 @@ def test_what_is_deleted_is_trained_again_alone(pruned: Finished, tmp_path: Path
     old = stored.runs()[deleted]
     rows = metrics(old)
     shutil.rmtree(old.path)
+    assert stored.states() == Counter(done=15), "its outcomes are there"
+    assert submit_all(planned, tmp_path / "runs").runs().keys() == before.keys() - {deleted}, "so nothing is trained"
+    for file in stored.tables:
+        file.unlink()
     assert stored.states() == Counter(done=14, missing=1)
     assert costs.cost(planned, tmp_path / "runs").in_words.startswith("1 run to train; 14 are there already: about ")
     stored = submit_all(planned, tmp_path / "runs")
@@ -462,6 +458,8 @@ def test_a_judge_that_is_gone_is_trained_again_with_those_that_still_wait_for_it
     shutil.copytree(pruned.stored.runs_folder, tmp_path / "runs")
     stored, planned = Stored(tmp_path / "runs" / "experiments" / pruned.stored.id), experiment("pruning", *PRUNING)
     before, judge, waits = ids_of(stored), "seed 1: scores", role_of("without easiest 20%", 0)
+    for file in stored.tables:
+        file.unlink()
     stored.runs()[waits].write_status(state="cancelled")
     shutil.rmtree(stored.runs()[judge].path)
     assert costs.cost(planned, tmp_path / "runs").new == 2
@@ -597,7 +595,7 @@ def test_a_terminal_shows_cost_progress_and_verdict(pruned: Finished) -> None:
     assert "Attacked means PGD1, eps 0.1" in pruned.printed
     result = result_of(pruned.stored)
     assert result.claims
-    assert all(f"Here: {claim.seen}" in pruned.printed for claim in result.claims)
+    assert all(f": {claim.seen}" in pruned.printed for claim in result.claims)
     assert result.text() in pruned.printed
 
 
@@ -630,3 +628,64 @@ def test_a_run_that_fails_is_named_and_the_rest_goes_on(tmp_path: Path, capsys: 
     assert main(["experiment", "pruning", *arguments, "--runs", str(tmp_path / "runs")]) == 0
     assert stored.states() == Counter(done=5)
     assert all(hindrance(run) is None for run in stored.runs().values())
+
+
+def test_what_was_evaluated_otherwise_changes_no_outcome(pruned: Finished, tmp_path: Path) -> None:
+    """Somebody attacks one run harder, and evaluates another checkpoint of it."""
+    shutil.copytree(pruned.stored.runs_folder, tmp_path / "runs")
+    shutil.copytree(pruned.stored.runs_folder.parent / "data", tmp_path / "data")
+    stored = Stored(tmp_path / "runs" / "experiments" / pruned.stored.id)
+    before = stored.outcomes()
+    for file in stored.tables:
+        file.unlink()
+    run = stored.runs()[role_of(ALL, 0)]
+    for more in (["--attack", "pgd3", "--set", "eps=0.3"], ["--checkpoint", "2"]):
+        assert main(["evaluate", run.id, *more, "--runs", str(tmp_path / "runs")]) == 0
+    after = stored.outcomes()
+    pd.testing.assert_frame_equal(before.outcomes, after.outcomes)
+    assert before.attack == after.attack
+
+
+def test_damaged_outcomes_are_made_again_and_a_full_disk_hides_nothing(
+    pruned: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(pruned.stored.runs_folder, tmp_path / "runs")
+    stored = Stored(tmp_path / "runs" / "experiments" / pruned.stored.id)
+    expected = stored.outcomes()
+    stored.tables[0].write_bytes(b"PAR1 and then nothing")
+    pd.testing.assert_frame_equal(stored.outcomes().outcomes, expected.outcomes)
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    stored.tables[0].unlink()
+    monkeypatch.setattr("dpls.experiments.stored.write_whole", full)
+    pd.testing.assert_frame_equal(stored.outcomes().outcomes, expected.outcomes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "sentence"),
+    [
+        ("pruning", "share=0.001", "chooses none of the 100 training images"),
+        ("membership", "lambda_min=0.05", "below 1/10"),
+        ("pruning", "kind=subsets", "the kind is pruning, as the command says"),
+        ("pruning", "base.evaluations=[]", "base.evaluations is empty"),
+        ("pruning", "base.objective.kind=standard", "base trains without attack already"),
+        ("pruning", "base.phases.0.objective.kind=trades", "have objectives of their own"),
+    ],
+)
+def test_what_is_refused_leaves_nothing_behind(
+    kind: str, wrong: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiny.toml").write_text(TOML)
+    runs = tmp_path / "runs"
+    assert main(["experiment", kind, str(tmp_path / "tiny.toml"), "--set", wrong, "--runs", str(runs)]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not list_runs(runs) and not list_experiments(runs)
+
+
+def test_judges_anneal_as_those_they_judge_for() -> None:
+    for scores in ("another_seed", "folds"):
+        plan = experiment("membership", "base.schedule.anneal=true", f"scores={scores}").plan()
+        rates = {tuple(run.config.schedule.scale(epoch, run.config.epochs) for epoch in range(BORDER)) for run in plan}
+        assert len(rates) == 1

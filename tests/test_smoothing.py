@@ -17,7 +17,7 @@ SETTINGS = {
     "seeds": 3,
     "lambda_mins": list(GRID),
     "control": 0.5,
-    "base": {"phases": [{"until": 20}], "selection": {"by": "robust"}},
+    "base": {"phases": [{"until": 20}], "selection": {"by": "robust"}, "schedule": {"decays": [5]}},
 }
 
 

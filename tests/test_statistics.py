@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import binomtest
 
 from dpls import statistics
-from dpls.statistics import Difference, Estimate, between, contrast, difference, draws, mcnemar, mean, trend
+from dpls.statistics import Difference, Estimate, between, contrast, difference, draws, mcnemar, mean, trend, wilson
 
 
 def outcomes(shape: tuple[int, ...], share: float = 0.5, seed: int = 0) -> np.ndarray:
@@ -38,8 +39,9 @@ def ends(estimate: Estimate) -> tuple[float, float, float]:
 def test_what_is_equal_does_not_differ_at_all(shape: tuple[int, int]) -> None:
     right = outcomes(shape)
     found = difference(right, right)
-    assert ends(found) == (0, 0, 0) and (found.n, found.seeds) == (shape[1], shape[0])
-    assert not found.is_seen and str(found).startswith("no difference seen (+0.0 ± 0.0 points, ")
+    assert found.value == 0 and found.low == -found.high and (found.n, found.seeds) == (shape[1], shape[0])
+    assert not found.is_seen and str(found).startswith("no difference seen (+0.0 ± ")
+    assert 0 < found.half < 3 / shape[1], "that a few images do not differ proves little"
 
 
 @pytest.mark.parametrize("seeds", [1, 4])
@@ -208,7 +210,8 @@ def test_a_contrast_weighs_its_arms() -> None:
 def test_a_trend_recovers_a_line(slope: float, doses: list[int]) -> None:
     x, height = np.array(doses) / 20, np.random.default_rng(0).normal(size=(3, 40))
     found = trend(height + slope * x[:, None, None], x)
-    assert ends(found) == pytest.approx((slope, slope, slope), abs=1e-9)
+    assert found.value == pytest.approx(slope, abs=1e-9)
+    assert found.low <= slope <= found.high
 
 
 @given(st.integers(0, 1000), st.sampled_from([(0.0, 1.0), (0.0, 0.25, 0.5, 0.75, 1.0), (0.0, 0.1, 1.0)]))
@@ -312,3 +315,23 @@ def test_words_of_numbers() -> None:
     assert str(Difference(-0.2, -0.3, -0.1, 10)) == "lower by 20.0 ± 10.0 points (n = 10)"
     assert str(Difference(-0.004, -0.02, 0.012, 10)) == "no difference seen (-0.4 ± 1.6 points, n = 10)"
     assert str(Estimate(0.5, 0.25, 0.75, 1234)) == "50.0% [25.0, 75.0]"
+
+
+def test_a_few_images_that_all_agree_prove_little() -> None:
+    for n in (1, 2):
+        found = difference(np.zeros((1, n)), np.ones((1, n)))
+        assert found.value == 1 and not found.is_seen, n
+    assert difference(np.zeros((1, 40)), np.ones((1, 40))).is_seen
+    assert mean(np.ones((3, 19))).low == pytest.approx(wilson(19, 19)[0])
+
+
+def test_seeds_that_disagree_make_no_difference() -> None:
+    """Student's t over five seeds: -33, -24, -8, +8, -30 points on many images each."""
+    rng = np.random.default_rng(0)
+    shifts = np.array([-0.33, -0.24, -0.08, 0.08, -0.30])[:, None]
+    first = (rng.random((5, 900)) < 0.6).astype(float)
+    second = (rng.random((5, 900)) < 0.6 + shifts).astype(float)
+    found = difference(first, second)
+    assert not found.is_seen
+    expected = stats.t.ppf(0.975, 4) * (second - first).mean(1).std(ddof=1) / 5**0.5
+    assert found.half >= expected - 1e-12

@@ -16,7 +16,7 @@ from dpls.dynamics import RECORDED, Epoch
 from dpls.estimate import Sizes, epoch_passes, forward_operations, in_words, total_passes
 from dpls.evaluation import correct
 from dpls.experiments.plan import Experiment, Planned
-from dpls.experiments.stored import Stored, identify, key_of
+from dpls.experiments.stored import Stored, check_plan, identify, key_of
 from dpls.runs import data_root
 from dpls.training import Parts, build, sweep, train_epoch
 
@@ -68,6 +68,7 @@ def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = Non
     new = _missing(experiment, plan, runs)
     if not new:
         return Cost(len(plan), 0, 0.0, 0.0, 0.0)
+    check_plan(experiment, plan, runs)
     dataset, _ = experiment.base.data(data_root(runs))
     sizes, rates = Sizes.of(dataset), dict(rates or {})
     seconds = processor = size = 0.0
@@ -88,6 +89,8 @@ def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = Non
 
 def _missing(experiment: Experiment, plan: list[Planned], runs: Path) -> list[Planned]:
     stored = Stored(runs / "experiments" / identify(experiment.model_dump(mode="json")))
+    if stored.is_complete and stored.sees(experiment):
+        return []
     players = stored.players()
     ids = {role: run.id for role, run in players.items()}
     finished = {role for role, run in players.items() if run.status()["state"] == "done"}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -141,14 +141,12 @@ def among(outcomes: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.
 
 
 def gather(
-    roles: Mapping[str, Run], arms: Mapping[str, tuple[str, int]], judges: Mapping[int, Sequence[str]]
+    runs: Path, roles: Mapping[str, Run], arms: Mapping[str, tuple[str, int]], judges: Mapping[int, Sequence[str]]
 ) -> Outcomes:
-    """From the finished runs among ``roles``; ``arms``: role -> (arm, seed), ``judges``: seed -> ids of runs."""
+    """From the finished of ``roles`` in a folder; ``arms``: role -> (arm, seed), ``judges``: seed -> ids of runs."""
     done = {role: run for role, run in roles.items() if role in arms and run.state() == "done"}
     tables = [_outcomes(run).assign(arm=arms[role][0], seed=arms[role][1]) for role, run in done.items()]
-    scores = [
-        _scores(next(iter(roles.values())).path.parent, names).assign(seed=seed) for seed, names in judges.items()
-    ]
+    scores = [_scores(runs, names).assign(seed=seed) for seed, names in judges.items()]
     if not tables or not scores:
         raise UserError("none of its runs has finished yet, so there is nothing to show")
     found = pd.concat(tables, ignore_index=True)
@@ -161,8 +159,11 @@ def _outcomes(run: Run) -> pd.DataFrame:
     found = run.examples()[["id", "split", "trained", "factor", "predicted"]]
     right = {column: np.full(len(found), np.nan) for column in COLUMNS}
     attack = UNNAMED
+    config = run.config()["config"]
     for name in run.evaluation_names(others=True):
         e = run.evaluation(name)
+        if e["checkpoint"] not in ("best", "last") or not _is_of(e, config):
+            continue  # somebody has evaluated this run in another way, too
         if e["attack"] != "clean":
             attack = e["attack"]
         column = f"{'clean' if e['attack'] == 'clean' else 'attacked'}_{e['checkpoint']}"
@@ -172,6 +173,17 @@ def _outcomes(run: Run) -> pd.DataFrame:
     found = found.assign(**right)
     found.attrs["attack"] = attack
     return found
+
+
+def _is_of(evaluation: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether an evaluation is clean, or under the attack that the run's own configuration names first."""
+    if evaluation["attack"] == "clean":
+        return True
+    if not config["evaluations"]:
+        return False
+    wanted = {name: value for name, value in config["evaluations"][0].items() if value is not None}
+    wanted["eps"] = wanted.get("eps", config["eps"])
+    return all(evaluation["settings"].get(name) == value for name, value in wanted.items())
 
 
 def _scores(runs: Path, names: Sequence[str]) -> pd.DataFrame:

@@ -66,6 +66,14 @@ class Experiment(Component):
             )
         return self
 
+    @model_validator(mode="after")
+    def _the_base_is_plain(self) -> "Experiment":
+        if any(phase.objective for phase in self.base.phases):
+            raise ValueError("base.phases have objectives of their own; an experiment trains by base.objective alone")
+        if not self.base.evaluations:
+            raise ValueError("base.evaluations is empty; an experiment compares what withstands an attack, so name one")
+        return self
+
     @property
     def border(self) -> int:
         """T: difficulty is counted up to the first decay, or up to the last phase where there is none."""
@@ -118,6 +126,12 @@ class ByDifficulty(Experiment):
     standard: bool = Field(True, description="the same with standard training, where the effect should be smaller")
 
     @model_validator(mode="after")
+    def _standard_is_something_else(self) -> "ByDifficulty":
+        if self.standard and self.base.objective.kind == "standard":
+            raise ValueError("base trains without attack already; set standard = false, or another base.objective")
+        return self
+
+    @model_validator(mode="after")
     def _left_out_are_judged(self) -> "ByDifficulty":
         if self.scores == "folds" and self.base.difficulty.adversarial:
             raise ValueError(
@@ -146,7 +160,10 @@ class ByDifficulty(Experiment):
                 yield Planned(f"fold {fold + 1} of {self.folds}", seed, self._short(seed, left_out))
 
     def _short(self, seed: int, subset: Subset | None) -> RunConfig:
-        changes = {"phases": (Phase(until=self.border, subset=subset),), "evaluations": (), "evaluate_also": ()}
+        changes: dict[str, Any] = {"evaluations": (), "evaluate_also": ()}
+        phases = tuple(phase.model_copy(update={"subset": subset}) for phase in self.config(seed).phases)
+        # What anneals to 0 at its end would anneal too early if it ended at the border.
+        changes["phases"] = phases if self.base.schedule.anneal else phases[:1]
         return self.config(seed).model_copy(update=changes)
 
     def subset(self, seed: int, which: Which, share: float, **settings: Any) -> Subset:

@@ -184,6 +184,8 @@ BASES = {"classroom": "classroom-experiment", "paper": "paper-cifar10"}
 def read_experiment(kind: str, preset: str, assignments: list[str]) -> Experiment:
     """Checked settings: a preset of experiments, or any preset, file or run's config.json as the base."""
     settings = PRESETS.get(preset, {}).get(kind, {}) | {"kind": kind, "base": read_settings(BASES.get(preset, preset))}
+    if any(assignment.partition("=")[0].strip() == "kind" for assignment in assignments):
+        raise UserError(f"--set kind: the kind is {kind}, as the command says; choose from {', '.join(KINDS)} there")
     return make_experiment(override(settings, assignments))
 
 

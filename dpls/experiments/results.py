@@ -242,14 +242,15 @@ def about(settings: dict[str, Any], o: Outcomes) -> list[str]:
         "same_seed": "in the run itself (biased: it favours the effect)",
     }[settings.get("scores", "own")]
     border, selection, seeds = border_of(settings), base["selection"], len(o.seeds)
+    standard = " (of standard training by clean accuracy)" if settings.get("standard") else ""
     notes = [
         f"Attacked means {o.attack}. Best is the checkpoint chosen by {selection['by']} accuracy on validation images"
-        f" after epoch {border}, last is epoch {base['phases'][-1]['until']}. Difficulty was counted in epochs 1 to"
-        f" {border} {who}.",
+        f"{standard} after epoch {border}, last is epoch {base['phases'][-1]['until']}. Difficulty was counted in"
+        f" epochs 1 to {border} {who}.",
         "Intervals are 95 %, paired by image and seed; n counts images that some seed had in the set. "
         + (f"{seeds} of {settings['seeds']} seeds so far." if seeds < settings["seeds"] else f"Seeds: {seeds}.")
         + (" One seed says nothing about other seeds." if seeds == 1 else "")
-        + (" With fewer than 5 seeds they may be too narrow." if 1 < seeds < 5 else ""),
+        + (" So few seeds make differences hard to see." if 1 < seeds < 5 else ""),
     ]
     count = int((o.scores[o.scores["seed"] == o.seeds[0]]["split"] == "test").sum())
     if count < FEW:

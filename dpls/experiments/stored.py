@@ -10,7 +10,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -109,9 +109,26 @@ class Stored:
             )
         return by_config(self.runs_folder, fingerprint)
 
+    @property
+    def tables(self) -> tuple[Path, Path]:
+        """Outcomes and scores; there once all its runs are done."""
+        return self.path / "outcomes.parquet", self.path / "scores.parquet"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its outcomes are there; its runs need not be any more."""
+        return all(file.exists() for file in self.tables)
+
+    def sees(self, experiment: "Experiment") -> bool:
+        """Whether its outcomes are of the images the experiment would see now, or of images that are gone."""
+        try:
+            return bool(self.content["fingerprint"] == experiment.base.data(data_root(self.runs_folder))[1])
+        except UserError:
+            return True
+
     def states(self) -> Counter[str]:
         """How many of its runs are in which state; 'missing' are those not submitted yet, or deleted since."""
-        if self.is_recorded:
+        if self.is_complete:
             return Counter(done=len(self.content["arms"]))
         found = self.runs()
         states = Counter(_state(run) for run in found.values())
@@ -141,9 +158,12 @@ class Stored:
 
     def outcomes(self) -> Outcomes:
         """Of the runs that have finished; read from the folder where all had when it was last asked."""
-        files = (self.path / "outcomes.parquet", self.path / "scores.parquet")
-        if all(file.exists() for file in files):
-            return Outcomes(*(pd.read_parquet(file) for file in files))
+        if self.is_complete:
+            try:
+                return Outcomes(*(pd.read_parquet(file) for file in self.tables))
+            except (OSError, ValueError) as error:
+                if self.is_recorded or len(self.runs()) < len(self.content["arms"]):
+                    raise UserError(f"the outcomes of {self.id} are damaged ({error}); delete its folder") from None
         roles, content = self.runs(), self.content
         arms = {role: (str(name), int(seed)) for role, (name, seed) in content["arms"].items()}
         judges = {
@@ -151,12 +171,14 @@ class Stored:
             for seed, names in content["judges"].items()
             if all(role in roles and _state(roles[role]) == "done" for role in names)
         }
-        found = gather({role: run for role, run in roles.items() if arms[role][1] in judges}, arms, judges)
-        if self.states() == Counter(done=len(arms)):
-            for file, table in zip(files, (found.outcomes, found.scores), strict=True):
-                buffer = io.BytesIO()
-                table.to_parquet(buffer, index=False, compression="zstd")
-                write_whole(file, buffer.getvalue())
+        there = {role: run for role, run in roles.items() if arms[role][1] in judges}
+        found = gather(self.runs_folder, there, arms, judges)
+        if len(roles) == len(arms) and all(_state(run) == "done" for run in roles.values()):
+            with suppress(OSError):  # who may only look makes them anew each time
+                for file, table in zip(self.tables, (found.outcomes, found.scores), strict=True):
+                    buffer = io.BytesIO()
+                    table.to_parquet(buffer, index=False, compression="zstd")
+                    write_whole(file, buffer.getvalue())
         return found
 
 
@@ -181,9 +203,12 @@ def list_experiments(runs: Path) -> list[Stored]:
     found = [Stored(p) for p in (runs / "experiments").glob("*") if NAME.fullmatch(p.name)]
     dated = []
     for stored in found:
-        with suppress(UserError, KeyError, TypeError):
-            content, _ = stored.content, stored.settings["base"]["data"]["source"]
-            if {"arms", "judges", "runs"} <= content.keys() and stored.kind in stored.id:
+        with suppress(UserError, KeyError, TypeError, IndexError):
+            content, base = stored.content, stored.settings["base"]
+            # What a list shows of it is there.
+            _ = (base["eps"], base["objective"]["kind"], base["data"]["source"]["kind"], base["data"]["probes"])
+            _ = (stored.settings["seeds"], base["phases"][-1]["until"], base["schedule"]["decays"])
+            if {"arms", "judges", "runs", "fingerprint"} <= content.keys() and stored.kind in stored.id:
                 dated.append((str(content["created"]), stored))
     return [stored for _, stored in sorted(dated, key=lambda entry: entry[0], reverse=True)]
 
@@ -201,6 +226,10 @@ def submit_all(experiment: "Experiment", runs: Path) -> Stored:
     settings = experiment.model_dump(mode="json")
     plan = experiment.plan()
     path = runs / "experiments" / identify(settings)
+    stored = Stored(path)
+    if stored.is_complete and stored.sees(experiment):
+        return stored  # whether its runs are still there or not
+    check_plan(experiment, plan, runs)
     create_folder(path)
     with FileLock(path / "start.lock"):
         stored = _begun(path, settings, experiment, plan)
@@ -218,8 +247,23 @@ def submit_all(experiment: "Experiment", runs: Path) -> Stored:
             found = known[key]
             ids[planned.role] = found.id
             content |= {"runs": ids, "fingerprint": found.config()["fingerprint"]}
+            for file in stored.tables:
+                file.unlink(missing_ok=True)  # of other runs
             write_json(path / "experiment.json", content)
     return Stored(path)
+
+
+def check_plan(experiment: "Experiment", plan: "Sequence[Planned]", runs: Path) -> None:
+    """What can be wrong only for these images, of all runs before the first is made."""
+    from dpls.data import TRAIN
+    from dpls.submission import check_images
+
+    dataset, _ = experiment.base.data(data_root(runs))
+    for planned in plan:
+        check_images(planned.config, dataset)
+    share, count = getattr(experiment, "share", 1), len(dataset.ids(TRAIN))
+    if round(share * count) == 0:
+        raise UserError(f"share = {share:g} chooses none of the {count} training images; raise it")
 
 
 def _begun(path: Path, settings: dict[str, Any], experiment: "Experiment", plan: "list[Planned]") -> Stored:

@@ -22,7 +22,7 @@ TABS = {
     "Network": ("net",),
     "Training": ("eps", "seed", "objective", "optimiser", "schedule"),
     "Phases and smoothing": ("phases", "difficulty", "observing"),
-    "Evaluation": ("selection", "evaluations"),
+    "Evaluation": ("selection", "evaluations", "evaluate_also"),
     "Machine": ("precision", "device"),
 }
 """Every setting of a run, once."""
