@@ -265,7 +265,7 @@ def test_an_evaluation_is_written_with_all_that_decides_it(trained: nn.Module, r
 def test_a_clean_evaluation_of_another_part(trained: nn.Module, run: Run) -> None:
     data = make_tiny(count=300, seed=1)
     evaluate(run, trained, data, None, CHECKPOINT, device=torch.device("cpu"), dtype=torch.float32, part=VALIDATION)
-    written = strict(run.evaluations / "clean_best.json")
+    written = strict(run.evaluations / "clean_best_validation.json")
     assert written["attack"] == "clean" and written["split"] == "validation" and written["settings"] == {}
 
 
