@@ -56,27 +56,13 @@ def choose(kind: str) -> Stored | None:
 
 
 def name_of(e: Stored) -> str:
-    """e.g. ``digits, 8 % planted, 5 seeds, share 20 %``."""
+    """e.g. ``digits, 8% planted, PGD-AT 0.1, 20%, 5 seeds · 6b1f``."""
     settings, base = e.settings, e.settings["base"]
     eps = show_fraction(base["eps"])
     share = f", {percent(settings['share'])}" if "share" in settings else ""
     words = f"{data_of(base)}, {OBJECTIVES[base['objective']['kind']]} {eps}{share},"
     words += f" {settings['seeds']} seed{'s' if settings['seeds'] > 1 else ''}"
-    state = "recorded" if e.is_recorded else _in_words(e.states())
-    return f"{words} · {e.id[-4:]} · {state}"
-
-
-def _in_words(states: Counter[str]) -> str:
-    if states["done"] == states.total():
-        return "done"
-    names = {
-        "running": "running",
-        "failed": "a run failed",
-        "damaged": "a run is damaged",
-        "interrupted": "interrupted",
-    }
-    found = next((word for state, word in names.items() if states[state]), "")
-    return found or ("waiting" if states["queued"] else "stopped")
+    return f"{words} · {'recorded' if e.is_recorded else e.id[-4:]}"  # a list is not drawn again as its states change
 
 
 def watch(e: Stored) -> Result | None:
