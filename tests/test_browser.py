@@ -233,6 +233,8 @@ def test_an_experiment_from_form_to_verdict(kind: str, server: Server, page: Pag
         page.get_by_role("button", name="Stop", exact=True).click()
         wait_for(lambda: not found.is_worked_on() and not found.states()["queued"])
         assert found.states()["done"] < found.states().total()
+        page.reload()  # nothing is lost by it
+        drawn(page)
         page.get_by_role("button", name="Resume", exact=True).click(timeout=2 * SLOW)
     wait_for(lambda: found.states()["done"] == found.states().total(), 240)
     expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(0, timeout=2 * SLOW)
