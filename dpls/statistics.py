@@ -1,4 +1,4 @@
-"""How sure a number is: paired differences over seeds and images, with intervals. numpy only.
+"""How sure a number is: paired differences over seeds and images, with intervals. No torch.
 
 Outcomes are (S, N): a row a seed, a column an image, NaN where an image does not count for a seed. An interval is the
 widest of three: seeds and images drawn again together (Owen, 2007, "The pigeonhole bootstrap",

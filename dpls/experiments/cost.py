@@ -23,8 +23,8 @@ from dpls.training import Parts, build, sweep, train_epoch
 TRIAL = 1.5  # seconds of measuring
 MOST_OPERATIONS = 4e11
 """Of one trial: of a large net only a small batch is tried."""
-PER_RUN = 0.6  # seconds of a run for what is not arithmetic: opening, tables, checkpoints
-PER_EPOCH = 0.02  # seconds of an epoch for what is not arithmetic: writing the record, the state, the row
+PER_RUN = 0.6  # seconds of a run for what is not arithmetic: opening, tables, checkpoints; guessed
+PER_EPOCH = 0.02  # seconds of an epoch for what is not arithmetic: writing the record, the state, the row; guessed
 
 
 class Rate(NamedTuple):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dpls import statistics
 from dpls.experiments.outcomes import Outcomes
 from dpls.statistics import Difference, Estimate
+from dpls.subsets import Subset
 
 FEW = 200
 """Test images below which hardly any difference can be seen."""
@@ -155,21 +156,14 @@ class Result:
         return "\n\n".join(["", *parts])
 
 
-def compare(
-    o: Outcomes,
-    group: str,
-    names: Sequence[str],
-    against: str,
-    columns: Sequence[str] = tuple(QUANTITIES),
-    split: str = "test",
-) -> list[Line]:
-    """Accuracies of arms on the same images, each with its paired difference to one of them; what is there so far."""
+def compare(o: Outcomes, group: str, names: Sequence[str], against: str) -> list[Line]:
+    """Accuracies of arms on test images, each with its paired difference to one of them; what is there so far."""
     found: list[Line] = []
     there = [name for name in (against, *names) if name in o.arms]
-    for column in columns if set(there) - {against} else ():
-        reference = o.right(against, column, split)
+    for column in QUANTITIES if set(there) - {against} else ():
+        reference = o.right(against, column)
         for name in there:
-            right = o.right(name, column, split)
+            right = o.right(name, column)
             if np.isnan(right).all():
                 continue
             line = Line(group, name, QUANTITIES[column], statistics.mean(right))
@@ -214,8 +208,6 @@ def seen(o: Outcomes, name: str, column: str, against: str) -> Difference | None
 
 def ties(o: Outcomes, settings: dict[str, Any], which: Sequence[str]) -> list[str]:
     """How arbitrary the cut was: 0-1 scores take few values."""
-    from dpls.subsets import Subset
-
     found = []
     for name in which:
         tied = []
