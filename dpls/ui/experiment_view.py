@@ -158,7 +158,7 @@ def show(e: Stored, result: Result) -> None:
             said.caption("The article")
             said.markdown(escape(claim.article))
             was.caption(f"Here{MARKS[claim.verdict]}")
-            was.markdown("\n\n".join(escape(part) for part in claim.seen.split("\n\n")))
+            was.markdown("\n\n".join(escape(part[:1].upper() + part[1:]) for part in claim.seen.split("\n\n")))
     grid = st.grid(2, min_column_width=420, gap="large")
     for number, dots in enumerate(result.dots):
         with grid.cell():
