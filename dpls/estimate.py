@@ -22,8 +22,8 @@ from dpls.models import Net
 from dpls.runs import Run
 
 ATTACKED_SHARE, ATTACKED_SHARE_STANDARD = 0.6, 0.25
-"""Share of an attack's steps that an evaluation makes, for broken images leave. It depends on how robust the net is: seen
-on adversarially trained ones from 0.2 (on the hardest fifth alone) to 0.85, on others from 0.13 to 0.5."""
+"""Share of an attack's steps that an evaluation makes, for broken images leave. It depends on how robust the net is:
+seen on adversarially trained ones from 0.2 (on the hardest fifth alone) to 0.85, on others from 0.13 to 0.5."""
 
 
 class Sizes(NamedTuple):

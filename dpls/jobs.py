@@ -74,7 +74,7 @@ class Local:
             with suppress(UserError), run.lock():
                 run.write_status(state="cancelled", finished=now(), error=None)
                 return
-        run.stop_file.touch()
+        run.stop_file.touch()  # also where a worker has taken the lock just now
 
     def tail(self, run: Run, lines: int = 20) -> str:
         try:

@@ -20,7 +20,7 @@ from dpls.submission import submit
 from dpls.worker import Stopped, work
 from tests.test_run import TINY, config, finish
 
-LONG = ("phases.0.until=20", "phases.1.until=25", "schedule.decays=[]")
+LONG = ("phases.0.until=12", "phases.1.until=16", "schedule.decays=[]")
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ def test_stop_and_resume_give_the_numbers_of_an_undisturbed_run(tmp_path: Path) 
     wait_for(lambda: not run.is_locked())
     assert run.state() == "cancelled"
     assert not run.stop_file.exists()
-    assert 3 <= len(run.metrics()) < 25
+    assert 3 <= len(run.metrics()) < 16
     launcher.submit(run)
     wait_for(lambda: run.state() == "done")
     other = finish(tmp_path / "other", *LONG)

@@ -130,7 +130,7 @@ def _matrix(e: Stored) -> pd.DataFrame:
 def _buttons(e: Stored, states: Counter[str]) -> None:
     with st.container(horizontal=True, key="line-buttons"):
         if states["running"] or states["queued"] or states["blocked"]:
-            st.button("Stop", key="stop experiment", on_click=_do, args=("cancel", e), icon=":material/stop:")
+            st.button("Stop training", key="stop experiment", on_click=_do, args=("cancel", e), icon=":material/stop:")
         if states["cancelled"] or states["failed"] or states["interrupted"] or states["blocked"]:
             st.button("Resume", key="resume experiment", on_click=_do, args=("resume", e), icon=":material/resume:")
         if states["missing"]:

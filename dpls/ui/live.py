@@ -95,7 +95,7 @@ def _buttons(run: Run, state: str) -> None:
     """Stop or resume, and where to look."""
     launcher = Local()
     if state in WORKING:
-        st.button("Stop", key="stop", on_click=manage.do, args=(launcher.cancel, run), icon=":material/stop:")
+        st.button("Stop training", key="stop", on_click=manage.do, args=(launcher.cancel, run), icon=":material/stop:")
     elif state != "done":
         st.button("Resume", key="resume", on_click=manage.do, args=(launcher.submit, run), icon=":material/resume:")
     if run.metrics():

@@ -129,7 +129,7 @@ def actions(run: Run) -> None:
         with st.container(horizontal=True):
             state = row["state"]
             if state in ("queued", "running"):
-                st.button("Stop", on_click=do, args=(launcher.cancel, run), icon=":material/stop:")
+                st.button("Stop training", on_click=do, args=(launcher.cancel, run), icon=":material/stop:")
             if state in ("failed", "cancelled", "interrupted"):
                 st.button("Resume", on_click=do, args=(launcher.submit, run), icon=":material/resume:")
             if st.button("Delete", key=f"delete {run.id}", icon=":material/delete:", disabled=run.is_locked()):
