@@ -16,7 +16,7 @@ runs          the run directory: every file name in one place
 submission    from a configuration to a run directory; worker: from there to a finished run; progress: how far
 jobs          who starts workers, stops and resumes them; slots: who may compute now
 checkpoints   full states, resuming, branching
-sidecar       factors as a file for other people's loops
+sidecar       factors as a file for other people's loops; scores: other people's scores, shown like a measure
 examples      the per-example table; report: a run in words, two runs compared
 experiments   pruning, subsets, membership: plans of runs, and what their outcomes say
 statistics    paired differences over seeds and images, with intervals

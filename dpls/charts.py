@@ -280,23 +280,24 @@ def factor_histogram(factors: NDArray[np.floating]) -> go.Figure:
 
 
 def budget(share: NDArray[np.floating]) -> go.Figure:
-    """Share of all smoothing that each fifth of the examples takes, easiest to hardest; uniformly it were 20 %."""
+    """Share of all smoothing that each part of the examples takes, easiest to hardest; uniformly all take the same."""
+    parts = len(share)
     bars = {
         "type": "bar",
-        "x": ["easiest", "2nd", "3rd", "4th", "hardest"],
+        "x": list(range(1, parts + 1)),
         "y": share,
         "marker": {"color": SMOOTHED},
         "text": [f"{s:.0%}" for s in share],
         "textposition": "outside",
         "cliponaxis": False,
     }
-    uniform = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0.2, "y1": 0.2}
+    uniform = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 1 / parts, "y1": 1 / parts}
     return figure(
         260,
         [bars],
-        {"title": "fifth of the images, easiest to hardest", "type": "category"},
-        {"title": "share of all smoothing", "tickformat": ".0%", "range": [0, max(0.3, 1.15 * float(share.max()))]},
+        {"title": "tenth of the images, easiest to hardest", "dtick": 1},
+        {"title": "share of all smoothing", "tickformat": ".0%", "range": [0, max(1.5 / parts, 1.15 * share.max())]},
         showlegend=False,
         hovermode=False,
-        shapes=[uniform | {"line": {"color": GREY, "dash": "dash"}}],
+        shapes=[uniform | {"layer": "below", "line": {"color": GREY, "dash": "dash"}}],
     )

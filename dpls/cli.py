@@ -86,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("run")
     export.add_argument("--factors", action="store_true", help="training images alone: id, hash, difficulty, factor")
     export.add_argument("--to", type=Path, required=True, help="a .csv, .parquet or .npz file")
+    scores = command("scores", _scores, "show scores computed elsewhere like a measure, in all runs on these images")
+    scores.add_argument("run")
+    scores.add_argument("file", type=Path, help="a .csv, .parquet, .npz or .npy file of scores by hash, id or order")
+    scores.add_argument("--name", help="what to call them (default: the file's name)")
+    scores.add_argument("--lower-is-harder", action="store_true")
     bench = command("bench", _bench, "measure against a plain float32 loop, side by side")
     bench.add_argument("what", choices=["train", "attack"])
     bench.add_argument(
@@ -263,6 +268,18 @@ def _export(args: argparse.Namespace) -> int:
                 f"cannot export to {suffix or 'a file without an ending'}; choose a .csv, .parquet or .npz file"
             )
     print(f"{len(table):,} examples written to {args.to}")
+    return 0
+
+
+def _scores(args: argparse.Namespace) -> int:
+    from dpls import scores
+
+    run = find_run(args.runs, args.run)
+    values = scores.read_scores(args.file, run.examples(), lower_is_harder=args.lower_is_harder)
+    name = args.name or args.file.stem
+    scores.keep(args.runs, run.config()["fingerprint"], name, values)
+    known = int((values == values).sum())
+    print(f"{name}: scores of {known:,} of {len(values):,} images; choose them as a measure on the pages")
     return 0
 
 

@@ -4,7 +4,10 @@ Examples are found by the hash of their pixels, never by position, so a file can
 """
 
 import io
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -33,41 +36,52 @@ def read_factors(path: str | Path, images: NDArray[np.uint8]) -> NDArray[np.floa
 
     Refused where one of them is not in the file; equal images with different factors are told apart by their order.
     """
-    table = _read(Path(path))
-    factors: dict[str, list[float]] = {}
-    for name, factor in zip(table["hash"].astype(str), table["factor"].astype(float), strict=True):
-        factors.setdefault(name, []).append(factor)
-    wanted = np.char.decode(image_hashes(images), "ascii")
-    missing = [row for row, name in enumerate(wanted.tolist()) if name not in factors]
-    if missing:
-        raise UserError(
-            f"{len(missing):,} of {len(images):,} images are not in {str(path)!r}, the first in row {missing[0]}: the"
-            " file was made for other images, or these were changed"
-        )
-    seen: dict[str, int] = {}
-    found = np.empty(len(images))
-    for row, name in enumerate(wanted.tolist()):
-        place = seen.get(name, 0)
-        seen[name] = place + 1
-        found[row] = factors[name][min(place, len(factors[name]) - 1)]
-    return found
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix == ".csv":
-            table = pd.read_csv(path, dtype={"hash": str})
-        elif path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                table = pd.DataFrame({name: arrays[name] for name in arrays.files})
-        else:
-            table = pd.read_parquet(path)
-    except FileNotFoundError:
-        how = "write one with `python -m dpls export RUN --factors --to FILE`"
-        raise UserError(f"there is no file {str(path)!r}; {how}") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{str(path)!r} cannot be read ({error}); choose a .parquet, .csv or .npz file") from None
+    table = read_table(Path(path), how="write one with `python -m dpls export RUN --factors --to FILE`")
     missing = [name for name in ("hash", "factor") if name not in table]
     if missing:
         raise UserError(f"{str(path)!r} has no column {missing[0]!r}; it needs hash and factor")
-    return table
+    found = by_hash(table["hash"], table["factor"].to_numpy(dtype=float), np.char.decode(image_hashes(images), "ascii"))
+    unknown = np.flatnonzero(np.isnan(found))
+    if len(unknown):
+        raise UserError(
+            f"{len(unknown):,} of {len(images):,} images are not in {str(path)!r}, the first in row {unknown[0]}: the"
+            " file was made for other images, or these were changed"
+        )
+    return found
+
+
+def by_hash(hashes: Iterable[str], values: NDArray[np.float64], wanted: Iterable[str]) -> NDArray[np.float64]:
+    """The value of each image that is wanted, NaN where its hash is not there; equal images in their order."""
+    known: dict[str, list[float]] = {}
+    for name, value in zip(hashes, values.tolist(), strict=True):
+        known.setdefault(str(name), []).append(value)
+    seen: Counter[str] = Counter()
+    found = []
+    for name in wanted:
+        of_it = known.get(str(name), [np.nan])
+        found.append(of_it[min(seen[name], len(of_it) - 1)])
+        seen[name] += 1
+    return np.array(found)
+
+
+def read_table(path: Path, how: str = "choose another") -> pd.DataFrame:
+    """Of a .parquet, .csv, .npz or .npy file; ``how`` says what to do where there is none."""
+    try:
+        if path.suffix == ".csv":
+            return pd.read_csv(path, dtype={"hash": str})
+        if path.suffix == ".npy":
+            return pd.DataFrame({"score": np.load(path, allow_pickle=False)})
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return pd.DataFrame({name: arrays[name] for name in arrays.files})
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise UserError(f"there is no file {str(path)!r}; {how}") from None
+    except (OSError, ValueError, BadZipFile) as error:
+        raise UserError(
+            f"{str(path)!r} cannot be read ({_line(error)}); choose a .parquet, .csv, .npz or .npy file"
+        ) from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]

@@ -4,10 +4,9 @@ import streamlit as st
 
 from dpls import charts
 from dpls.data import TRAIN
-from dpls.difficulty import MEASURES
-from dpls.ui import images
-from dpls.ui.frame import page
-from dpls.ui.selection import MEASURE_NAMES, select, set_range
+from dpls.ui import bring, images, store
+from dpls.ui.frame import escape, page, read_only
+from dpls.ui.selection import select, set_range
 from dpls.ui.verdict import show_planted, show_verdict
 
 
@@ -39,9 +38,10 @@ with page("Difficulty", "How hard the images of a run are. Drag across the histo
         config={"displayModeBar": False},
         alt="Histogram of difficulty; drag across it to filter",
     )
-    direction = "higher" if MEASURES[s.measure].higher_is_harder else "lower"
+    direction = "higher" if store.higher_is_harder(s.measure) else "lower"
+    scaled = "scaled to" if s.normaliser == "min_max" else "ranked from"
     st.caption(
-        f"{MEASURE_NAMES[s.measure]}: {direction} is harder; scaled to 0 to 1 on the training images. "
+        f"{escape(s.measure_name)}: {direction} is harder; {scaled} 0 to 1 on the training images. "
         f"{len(s.order):,} images selected."
     )
 
@@ -64,3 +64,5 @@ with page("Difficulty", "How hard the images of a run are. Drag across the histo
         st.caption("Each row is a class, its colour stronger where more of its images lie; the dot is its mean.")
     with halves.cell():
         show_planted(s)
+    if not read_only():
+        bring.offer(s)

@@ -72,7 +72,10 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     factors = smoothing_factors(difficulty, lambda_min)
     order = np.argsort(np.nan_to_num(difficulty, nan=-1), kind="stable")
     smoothing = 1 - factors[order]
-    fifths = np.array([part.sum() for part in np.array_split(smoothing, 5)]) / max(smoothing.sum(), 1e-12)
+    tenths, fifths = (
+        np.array([part.sum() for part in np.array_split(smoothing, parts)]) / max(smoothing.sum(), 1e-12)
+        for parts in (10, 5)
+    )
     mean = float(factors.mean())
     low, high = BAND["many" if classes >= MANY_CLASSES else "few"]
     place = "inside" if low <= mean <= high else "below" if mean < low else "above"
@@ -122,7 +125,7 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     with halves.cell():
         st.subheader("Who is smoothed")
         st.plotly_chart(
-            charts.budget(fifths), key="budget", config={"staticPlot": True}, alt="Share of smoothing by fifth"
+            charts.budget(tenths), key="budget", config={"staticPlot": True}, alt="Share of smoothing by tenth"
         )
         st.caption(
             "The dashed line is the uniform twin: ordinary label smoothing of the same mean takes as much from easy"
@@ -139,7 +142,8 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
             st.caption(images.LEGEND)
     unseen = int(np.isnan(difficulty).sum())
     if unseen:
-        st.caption(f"{unseen:,} training images were never seen; they have no difficulty and keep the factor 1.")
+        why = "have no score in the file" if s.is_imported else "were never seen"
+        st.caption(f"{unseen:,} training images {why}; they have no difficulty and keep the factor 1.")
     st.download_button(
         "Take along: every factor, for your own trainer",
         lambda: to_bytes(sidecar(store.examples(s.run)).assign(difficulty=difficulty, factor=factors)),

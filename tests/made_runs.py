@@ -160,7 +160,7 @@ def _write_table(run: Run, dataset: Dataset, counted: int) -> None:
     record = run.dynamics(counted)
     columns: dict[str, Any] = {
         "id": run.ids(),
-        "hash": np.char.decode(image_hashes(dataset.images[:1]), "ascii").repeat(len(dataset.labels)),
+        "hash": np.char.decode(image_hashes(dataset.images), "ascii"),
         "split": np.array(["train", "validation", "test"])[dataset.part],
         "label": dataset.labels,
         "class": np.array(dataset.classes)[dataset.labels],

@@ -456,3 +456,37 @@ def test_label_and_delete(server: Server, page: Page) -> None:
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     wait_for(lambda: not run.path.exists())
+
+
+def test_scores_from_a_file_become_a_measure(server: Server, page: Page, tmp_path: Path) -> None:
+    """They order the images and give factors; a file of other images is refused in a sentence."""
+    run = next(r for r in list_runs(server.runs) if r.label() == "made")
+    train = run.examples().query("split == 'train'")
+    scores = np.random.default_rng(3).permutation(len(train)).astype(float)
+    train[["hash"]].assign(score=scores).to_csv(tmp_path / "mine.csv", index=False)
+    train[["hash"]].assign(hash="f" * 32, score=scores).to_csv(tmp_path / "foreign.csv", index=False)
+    page.goto(f"{server.url}/difficulty?run={run.id}")
+    drawn(page)
+    page.get_by_text("Scores computed elsewhere", exact=True).click()
+    for name in ("foreign", "mine"):
+        page.locator("input[type=file]").set_input_files(tmp_path / f"{name}.csv")
+        expect(page.get_by_label("Name", exact=True)).to_have_value(name)
+        page.get_by_role("button", name="Bring").click()
+        if name == "foreign":
+            expect(page.get_by_text("has no score for any training image", exact=False)).to_be_visible()
+    expect(page.get_by_text("mine (imported): higher is harder", exact=False)).to_be_visible()
+    page.wait_for_url(re.compile("measure=mine"))
+    page.get_by_role("link", name="Images", exact=True).first.click()
+    expect(page.locator("h1")).to_have_text("Images")
+    hardest = int(train["id"].to_numpy()[scores.argmax()])
+    tile = page.locator("[data-ready] button").first
+    expect(tile).to_have_attribute("title", re.compile(rf"\b{hardest}\b"))
+    page.get_by_role("link", name="Smoothing", exact=True).first.click()
+    expect(page.locator("h1")).to_have_text("Smoothing")
+    expect(page.get_by_text("Mean factor", exact=True)).to_be_visible()
+    page.go_back()
+    page.goto(f"{server.url}/difficulty?run={run.id}&measure=mine")
+    drawn(page)
+    page.get_by_text("Scores computed elsewhere", exact=True).click()
+    page.locator(".st-key-bring").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("mine (imported)", exact=False)).to_have_count(0)

@@ -111,6 +111,21 @@ def test_T_changes_what_is_counted(runs: Path) -> None:
     assert len(set(shown.values())) == 3
 
 
+def test_ranked_difficulty_has_a_mean_of_one_half_and_is_said_not_to_be_the_runs_own(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DPLS_READONLY")
+    run = make_run(runs)
+    app = open_page("smoothing")
+    mean = 1 - 0.5 * run.examples().query("split == 'train'")["difficulty"].mean()
+    app.slider(key="lambda_min").set_value(0.5).run()
+    assert app.metric[0].value == f"{mean:.3f}"
+    assert not [c for c in app.caption if "not as chosen above" in c.value]
+    app.get_by_key("scale").set_value("rank").run()
+    assert app.metric[0].value == "0.750"
+    assert [c for c in app.caption if "min-max, T = 8), not as chosen above" in c.value]
+
+
 def test_filters_and_range_select_by_id(runs: Path) -> None:
     """Trap: a wrong picture after filtering. The tiles' ids are those whose numbers pass the filter."""
     run = make_run(runs)

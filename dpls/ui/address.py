@@ -24,7 +24,8 @@ def _number(values: list[str]) -> float:
 
 PARSERS: dict[str, Callable[[list[str]], Any]] = {
     **dict.fromkeys(
-        ("run", "measure", "seen", "images", "first", "rows", "from", "watched", "kind", "experiment"), lambda v: v[0]
+        ("run", "measure", "scale", "seen", "images", "first", "rows", "from", "watched", "kind", "experiment"),
+        lambda v: v[0],
     ),
     **dict.fromkeys(("T", "id"), lambda v: int(v[0])),
     **dict.fromkeys(("class", "cause"), list),

@@ -12,7 +12,7 @@ from dpls.difficulty import MEASURES
 from dpls.ui import store
 from dpls.ui.frame import escape, shielded
 from dpls.ui.gallery import large
-from dpls.ui.selection import MEASURE_NAMES, Selection
+from dpls.ui.selection import Selection, name_of
 
 CAUSES = {
     "flip": "its label was flipped",
@@ -119,12 +119,12 @@ def _trail(s: Selection, example: int) -> Figure:
 def _measures(s: Selection, example: int) -> None:
     ids = s.facts.ids(int(s.facts.part[example]))
     rows = []
-    for name in MEASURES:
+    for name in (*MEASURES, *store.imported(s.run)):
         values = store.scores(s.run, s.counted, name, s.adversarial)
         turned = store.harder(values, name)
         known = turned[ids][~np.isnan(turned[ids])]
         easier = float(np.mean(known < turned[example])) if not np.isnan(values[example]) else None
-        rows.append({"measure": MEASURE_NAMES[name], "value": float(values[example]), "harder than": easier})
+        rows.append({"measure": name_of(name), "value": float(values[example]), "harder than": easier})
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,

@@ -5,7 +5,7 @@ So any view can be sent as a link, and goes along from page to page.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import streamlit as st
@@ -28,6 +28,7 @@ MEASURE_NAMES: dict[MeasureName, str] = {
     "variability": "Variability",
 }
 CLEAN, ATTACKED = "clean", "attacked"
+SCALE_NAMES: dict[NormaliserName, str] = {"min_max": "min-max", "rank": "rank"}
 UNPLANTED = "none planted"
 EVERYTHING = (0.0, 1.0)
 FILTERS = ("class", "cause", "range")
@@ -42,8 +43,10 @@ class Selection:
     facts: store.Facts
     epochs: int
     counted: int
-    measure: MeasureName
+    measure: str
+    """A name in MEASURES, or of imported scores."""
     adversarial: bool
+    normaliser: NormaliserName
     values: NDArray[np.floating]
     difficulty: NDArray[np.floating]
     filtered: NDArray[np.int64]
@@ -56,25 +59,35 @@ class Selection:
 
     @property
     def measure_name(self) -> str:
-        return MEASURE_NAMES[self.measure] + (", attacked" if self.adversarial else "")
+        return name_of(self.measure) + (", attacked" if self.adversarial else "")
+
+    @property
+    def is_imported(self) -> bool:
+        return store.is_imported(self.measure)
 
     @property
     def is_own(self) -> bool:
         """Whether difficulty is counted as the run itself counts it."""
-        own = own_difficulty(self.config)
-        return (self.measure, self.adversarial, self.counted) == (*own, min(counted_by(self.config), self.epochs))
+        own = (*own_difficulty(self.config), own_normaliser(self.config), min(counted_by(self.config), self.epochs))
+        return (self.measure, self.adversarial, self.normaliser, self.counted) == own
 
     @property
     def own_name(self) -> str:
         measure, adversarial = own_difficulty(self.config)
         signal = ATTACKED if adversarial else CLEAN
-        return f"{MEASURE_NAMES[measure]}, {signal}, T = {counted_by(self.config)}"
+        scale = SCALE_NAMES[own_normaliser(self.config)]
+        return f"{MEASURE_NAMES[measure]}, {signal}, {scale}, T = {counted_by(self.config)}"
 
     def rank(self, example: int) -> tuple[int, int]:
         """Its place from the hardest among its part, counted from 1, and how many there are."""
         turned = store.harder(self.values, self.measure)  # not difficulty, which clips what was not trained on
         scores = turned[self.facts.ids(int(self.facts.part[example]))]
         return int((scores > turned[example]).sum()) + 1, int((~np.isnan(scores)).sum())
+
+
+def name_of(measure: str) -> str:
+    """What people call a measure, or scores that were imported."""
+    return f"{measure} (imported)" if store.is_imported(measure) else MEASURE_NAMES[cast(MeasureName, measure)]
 
 
 def choose_run() -> Run:
@@ -116,8 +129,9 @@ def select() -> Selection:
                 " Train, or choose another run"
             )
         facts = store.facts(run)
-        measure, adversarial = _measure(config)
-        counted = _counted(config, epochs)
+        measure, adversarial = _measure(run, config)
+        normaliser = _normaliser(config)
+        counted = None if store.is_imported(measure) else _counted(config, epochs)
         with st.popover("Filter", icon=":material/filter_alt:"):
             part = TRAIN if adversarial else _part()  # only training images are attacked while training goes on
             classes, causes = _filters(facts, part)
@@ -125,15 +139,16 @@ def select() -> Selection:
         if classes or causes or (low, high) != EVERYTHING:
             st.button("Clear filters", on_click=address.forget, args=FILTERS, icon=":material/filter_alt_off:")
     return selection_of(
-        run, measure, adversarial, counted, part=part, classes=classes, causes=causes, low=low, high=high
+        run, measure, adversarial, counted, normaliser, part=part, classes=classes, causes=causes, low=low, high=high
     )
 
 
 def selection_of(
     run: Run,
-    measure: MeasureName | None = None,
+    measure: str | None = None,
     adversarial: bool = False,
     counted: int | None = None,
+    normaliser: NormaliserName | None = None,
     *,
     part: int = TRAIN,
     classes: Sequence[str] = (),
@@ -141,13 +156,13 @@ def selection_of(
     low: float = 0.0,
     high: float = 1.0,
 ) -> Selection:
-    """The selection these choices give; without any, all training images by the run's own measure and T."""
+    """The selection these choices give; without any, all training images by the run's own measure, T and scale."""
     config, epochs, facts = run.config()["config"], store.committed(run), store.facts(run)
     if measure is None:
         measure, adversarial = own_difficulty(config)
     counted = min(counted_by(config), epochs) if counted is None else counted
     values = store.scores(run, counted, measure, adversarial)
-    normaliser: NormaliserName = config.get("difficulty", {}).get("normaliser", "min_max")
+    normaliser = normaliser or own_normaliser(config)
     difficulty = store.difficulty(values, measure, normaliser, facts.ids(TRAIN))
     filtered = _filtered(facts, part, classes, causes)
     chosen = filtered
@@ -162,6 +177,7 @@ def selection_of(
         counted=counted,
         measure=measure,
         adversarial=adversarial,
+        normaliser=normaliser,
         values=values,
         difficulty=difficulty,
         filtered=filtered,
@@ -172,19 +188,20 @@ def selection_of(
     )
 
 
-def _measure(config: dict[str, Any]) -> tuple[MeasureName, bool]:
+def _measure(run: Run, config: dict[str, Any]) -> tuple[str, bool]:
     own_measure, own_adversarial = own_difficulty(config)
-    address.bind("measure", own_measure, lambda name: name in MEASURES)
-    measure: MeasureName = st.selectbox(
+    measures = [*MEASURES, *store.imported(run)]
+    address.bind("measure", own_measure, lambda name: name in measures)
+    measure: str = st.selectbox(
         "Measure",
-        list(MEASURES),
-        format_func=lambda name: MEASURE_NAMES[name],
+        measures,
+        format_func=name_of,
         key="measure",
         width=180,
         help="How difficulty is counted. The article's is 0-1: how often an image was wrong in the first T epochs.",
     )
     attacks = config["phases"][0]["objective"] or config["objective"]
-    if attacks["kind"] == "standard":
+    if attacks["kind"] == "standard" or store.is_imported(measure):
         return measure, False
     address.bind("seen", ATTACKED if own_adversarial else CLEAN, lambda signal: signal in (CLEAN, ATTACKED))
     signal = st.segmented_control(
@@ -201,6 +218,25 @@ def own_difficulty(config: dict[str, Any]) -> tuple[MeasureName, bool]:
     """The measure a run smooths by, and whether it is counted on attacked images."""
     own = config.get("difficulty", {})
     return own.get("measure", "zero_one"), bool(own.get("adversarial", False))
+
+
+def own_normaliser(config: dict[str, Any]) -> NormaliserName:
+    """How a run scales its measure to difficulty."""
+    own: NormaliserName = config.get("difficulty", {}).get("normaliser", "min_max")
+    return own
+
+
+def _normaliser(config: dict[str, Any]) -> NormaliserName:
+    address.bind("scale", own_normaliser(config), lambda name: name in SCALE_NAMES)
+    chosen: NormaliserName | None = st.segmented_control(
+        "Scale",
+        list(SCALE_NAMES),
+        format_func=lambda name: SCALE_NAMES[name],
+        required=True,
+        key="scale",
+        help="min-max, as in the article, keeps the measure's shape; rank spreads difficulty evenly, its mean is 1/2.",
+    )
+    return chosen or own_normaliser(config)
 
 
 def counted_by(config: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dpls import report
+from dpls import scores as scores_from_files
 from dpls.data import PARTS, TRAIN, Data
 from dpls.data.cache import open_dataset
 from dpls.difficulty import MEASURES, MeasureName, NormaliserName, normalise, signals_of
@@ -195,9 +196,31 @@ def signals(run: Run, counted: int, adversarial: bool) -> dict[str, np.ndarray]:
     return found
 
 
-def scores(run: Run, counted: int, measure: MeasureName, adversarial: bool) -> NDArray[np.floating]:
-    """(N,): a measure over the first ``counted`` epochs, natural values; NaN where an example was never seen."""
-    return _scores(run.path, counted, measure, adversarial, signals(run, counted, adversarial))
+def imported(run: Run) -> list[str]:
+    """Names of the scores computed elsewhere for the images of this run; they are used like a measure."""
+    return scores_from_files.names(runs_root(), run.config()["fingerprint"])
+
+
+def is_imported(measure: str) -> bool:
+    return measure not in MEASURES
+
+
+def scores(run: Run, counted: int, measure: str, adversarial: bool) -> NDArray[np.floating]:
+    """(N,): a measure over the first ``counted`` epochs, natural values; NaN where an example was never seen.
+
+    Imported scores do not depend on epochs.
+    """
+    if is_imported(measure):
+        file = scores_from_files.file_of(runs_root(), run.config()["fingerprint"], measure)
+        return _imported(file, _changed(file))
+    return _scores(run.path, counted, cast(MeasureName, measure), adversarial, signals(run, counted, adversarial))
+
+
+@st.cache_resource(max_entries=20, show_spinner=False)
+def _imported(file: Path, _changed: int) -> NDArray[np.floating]:
+    values = scores_from_files.load(file)
+    values.flags.writeable = False
+    return values
 
 
 @st.cache_resource(max_entries=200, show_spinner=False)
@@ -213,13 +236,17 @@ def _scores(
     return values
 
 
-def harder(values: NDArray[np.floating], measure: MeasureName) -> NDArray[np.floating]:
+def higher_is_harder(measure: str) -> bool:
+    return is_imported(measure) or MEASURES[cast(MeasureName, measure)].higher_is_harder
+
+
+def harder(values: NDArray[np.floating], measure: str) -> NDArray[np.floating]:
     """The same, turned so that higher is harder."""
-    return values if MEASURES[measure].higher_is_harder else -values
+    return values if higher_is_harder(measure) else -values
 
 
 def difficulty(
-    values: NDArray[np.floating], measure: MeasureName, normaliser: NormaliserName, reference: NDArray[np.int64]
+    values: NDArray[np.floating], measure: str, normaliser: NormaliserName, reference: NDArray[np.int64]
 ) -> NDArray[np.floating]:
     """(N,), in [0, 1], higher = harder; the reference ids, the training examples, set the scale."""
     turned = harder(values, measure)

@@ -1,9 +1,12 @@
 """Whether a run's difficulty may be believed, said on a page."""
 
+from typing import cast
+
 import numpy as np
 import streamlit as st
 
 from dpls.data import TRAIN
+from dpls.difficulty import MeasureName
 from dpls.ui import store
 from dpls.ui.selection import Selection
 from dpls.verdict import BAD, DOUBTFUL, GOOD, planted
@@ -19,7 +22,10 @@ SENTENCES = {
 
 def show_verdict(s: Selection) -> None:
     """One sentence for all checks together, the worst deciding; the reasons inside."""
-    found = store.verdict(s.run.path, s.counted, s.measure, s.adversarial)
+    if s.is_imported:
+        st.caption("These scores come from a file. How they were found, nothing here can check.")
+        return
+    found = store.verdict(s.run.path, s.counted, cast(MeasureName, s.measure), s.adversarial)
     worst = max((check.level for check in found), key=(GOOD, DOUBTFUL, BAD).index)
     doubts = [check.name for check in found if check.level != GOOD]
     label = f":{COLOURS[worst]}[{ICONS[worst]} **{SENTENCES[worst]}**]"

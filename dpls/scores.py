@@ -1,0 +1,119 @@
+"""Scores computed elsewhere: matched to the images of a data set, kept beside the runs, shown like a measure. No torch.
+
+A file's rows are matched by the hash of each image where it has one, else by id, else by their order: as many rows as
+there are training images, or images in all. Labels in the file must be those of the images.
+"""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dpls.errors import UserError
+from dpls.runs import write_whole
+from dpls.sidecar import by_hash, read_table
+
+Array = NDArray[np.float64]
+SCORES, LABELS = ("score", "scores", "difficulty"), ("label", "labels")
+NAME = re.compile(r"[\w.() +-]{1,40}")
+
+
+def read_scores(file: Path, examples: pd.DataFrame, *, lower_is_harder: bool = False) -> Array:
+    """(N,), by id, higher = harder, NaN where the file has none.
+
+    examples: id, hash, split and label of every image, in order of ids.
+    """
+    table = read_table(file)
+    others = [str(name) for name in table if name not in (*LABELS, "id", "hash")]
+    named = [name for name in SCORES if name in table] or (others if len(others) == 1 else [])
+    if not named:
+        raise UserError(f"{file.name!r} has no column 'score', but {len(others)} others; call the one that counts so")
+    try:
+        scores = table[named[0]].to_numpy(dtype=float)
+    except (TypeError, ValueError):
+        raise UserError(f"column {named[0]!r} of {file.name!r} does not hold numbers") from None
+    scores = -scores if lower_is_harder else scores
+    if np.isinf(scores).any():
+        raise UserError(f"row {int(np.isinf(scores).argmax())} of {file.name!r} has an infinite score")
+    if "hash" in table:
+        found = by_hash(table["hash"], scores, examples["hash"])
+    else:
+        rows = _rows(table, file.name, examples)
+        _check_labels(table, file.name, examples.iloc[rows])
+        found = np.full(len(examples), np.nan)
+        found[rows] = scores
+    known = found[(examples["split"] == "train").to_numpy()]
+    known = known[~np.isnan(known)]
+    if not len(known):
+        raise UserError(f"{file.name!r} has no score for any training image of this run: it was made for other images")
+    if known.min() == known.max():
+        raise UserError(f"all scores in {file.name!r} are {known[0]:g}; they tell no image from another")
+    return found
+
+
+def _rows(table: pd.DataFrame, name: str, examples: pd.DataFrame) -> NDArray[np.int64]:
+    """The example that each row of the file is about."""
+    count, train = len(examples), np.flatnonzero(examples["split"] == "train")
+    if "id" not in table:
+        if len(table) in (len(train), count):
+            return train if len(table) == len(train) else np.arange(count)
+        raise UserError(
+            f"{name!r} has {len(table):,} rows and neither hash nor id; without them it needs {len(train):,}, one for"
+            f" each training image, or {count:,}, one for each image"
+        )
+    ids = pd.to_numeric(table["id"], errors="coerce").to_numpy(dtype=float)
+    wrong = ~((ids >= 0) & (ids < count) & (ids == np.floor(ids)))
+    if wrong.any():
+        raise UserError(f"{name!r} has the id {table['id'][wrong.argmax()]!r}; ids go from 0 to {count - 1:,}")
+    if len(np.unique(ids)) < len(ids):
+        raise UserError(f"{name!r} has an id twice: {int(pd.Series(ids)[pd.Series(ids).duplicated()].iloc[0])}")
+    return ids.astype(np.int64)
+
+
+def _check_labels(table: pd.DataFrame, name: str, examples: pd.DataFrame) -> None:
+    """By number or by name, where the file says labels at all."""
+    column = next((column for column in LABELS if column in table), None)
+    if column is None:
+        return
+    numbers = pd.api.types.is_numeric_dtype(table[column])
+    wrong = table[column].to_numpy() != examples["label" if numbers else "class"].to_numpy()
+    if wrong.any():
+        raise UserError(
+            f"{int(wrong.sum()):,} of {len(table):,} labels in {name!r} are not those of this run's images, the first"
+            f" in row {int(wrong.argmax())}: other images, or another order"
+        )
+
+
+def _folder(runs: Path, fingerprint: str) -> Path:
+    return runs / "scores" / fingerprint
+
+
+def names(runs: Path, fingerprint: str) -> list[str]:
+    """Of all scores kept for these images."""
+    return sorted(path.stem for path in _folder(runs, fingerprint).glob("*.parquet"))
+
+
+def file_of(runs: Path, fingerprint: str, name: str) -> Path:
+    return _folder(runs, fingerprint) / f"{name}.parquet"
+
+
+def keep(runs: Path, fingerprint: str, name: str, scores: Array) -> None:
+    """For all runs on these images; scores of the same name are replaced."""
+    if not NAME.fullmatch(name) or name.startswith("."):
+        raise UserError(f"scores cannot be called {name!r}; use up to 40 letters, digits, spaces and .()+-")
+    file = file_of(runs, fingerprint, name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    pd.DataFrame({"id": np.arange(len(scores)), "score": scores}).to_parquet(buffer, index=False)
+    write_whole(file, buffer.getvalue())
+
+
+def load(file: Path) -> Array:
+    """(N,), by id, higher = harder; NaN where there is none."""
+    try:
+        return pd.read_parquet(file)["score"].to_numpy(dtype=float)
+    except (OSError, ValueError, KeyError):
+        raise UserError(f"the scores {file.stem!r} are gone or cannot be read; import them again") from None
