@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dpls.difficulty import MEASURES
 from dpls.errors import UserError
 from dpls.runs import write_whole
 from dpls.sidecar import by_hash, read_table
@@ -104,6 +105,8 @@ def keep(runs: Path, fingerprint: str, name: str, scores: Array) -> None:
     """For all runs on these images; scores of the same name are replaced."""
     if not NAME.fullmatch(name) or name.startswith("."):
         raise UserError(f"scores cannot be called {name!r}; use up to 40 letters, digits, spaces and .()+-")
+    if name in MEASURES:
+        raise UserError(f"{name!r} is the name of a measure; choose another")
     file = file_of(runs, fingerprint, name)
     file.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "slots": {"errors"},
     "progress": {"runs"},
     "sidecar": {"data", "errors"},
-    "scores": {"errors", "runs", "sidecar"},
+    "scores": {"difficulty", "errors", "runs", "sidecar"},
     "jobs": {"errors", "runs", "slots"},
     "verdict": {"difficulty"},
     "charts": set(),

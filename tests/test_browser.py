@@ -484,7 +484,6 @@ def test_scores_from_a_file_become_a_measure(server: Server, page: Page, tmp_pat
     page.get_by_role("link", name="Smoothing", exact=True).first.click()
     expect(page.locator("h1")).to_have_text("Smoothing")
     expect(page.get_by_text("Mean factor", exact=True)).to_be_visible()
-    page.go_back()
     page.goto(f"{server.url}/difficulty?run={run.id}&measure=mine")
     drawn(page)
     page.get_by_text("Scores computed elsewhere", exact=True).click()

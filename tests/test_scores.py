@@ -117,6 +117,6 @@ def test_what_export_writes_comes_back_and_names_are_safe(
     assert scores.names(run.path.parent, fingerprint) == ["mine"]
     kept = scores.load(scores.file_of(run.path.parent, fingerprint, "mine"))
     np.testing.assert_allclose(kept[:60], run.examples()["difficulty"][:60], rtol=1e-12)
-    for name in ("../out", ".x", "", "a/b", "x" * 41):
+    for name in ("../out", ".x", "", "a/b", "x" * 41, "zero_one"):
         assert main(["scores", run.id, file, "--name", name or "/", "--runs", runs]) == 2
     assert "scores cannot be called" in capsys.readouterr().err

@@ -8,7 +8,6 @@ import numpy as np
 import streamlit as st
 
 from dpls import scores
-from dpls.errors import UserError
 from dpls.runs import runs_root
 from dpls.ui import manage, store
 from dpls.ui.frame import escape
@@ -55,8 +54,6 @@ def _keep(run: Any, file: Any) -> None:
         lower = st.session_state["scores direction"] == LOWER
         values = scores.read_scores(path, store.examples(run), lower_is_harder=lower)
     name = st.session_state[f"name of {file.file_id}"].strip()
-    if not store.is_imported(name):
-        raise UserError(f"{name!r} is the name of a measure; choose another")
     scores.keep(runs_root(), run.config()["fingerprint"], name, values)
     st.session_state["measure"] = name
     st.session_state["scores said"] = f"{name}: scores of {int((~np.isnan(values)).sum()):,} images."
