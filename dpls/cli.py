@@ -119,10 +119,10 @@ def _train(args: argparse.Namespace) -> int:
 
 def _experiment(args: argparse.Namespace) -> int:
     from dpls import worker
+    from dpls.experiments.conduct import next_of, requeue, submit_all
     from dpls.experiments.cost import cost
     from dpls.experiments.plans import read_experiment
     from dpls.experiments.results import result_of
-    from dpls.experiments.stored import next_of, requeue, submit_all
 
     experiment = read_experiment(args.kind, args.preset, args.set)
     print(cost(experiment, args.runs).in_words, flush=True)

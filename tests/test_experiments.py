@@ -23,11 +23,12 @@ from dpls.data import TRAIN
 from dpls.errors import UserError
 from dpls.examples import scores_of
 from dpls.experiments import cost as costs
+from dpls.experiments.conduct import cancel, resume, start, submit_all
 from dpls.experiments.outcomes import ALL, Outcomes, role_of
 from dpls.experiments.plan import ByDifficulty, Experiment
 from dpls.experiments.plans import KINDS, make_experiment
 from dpls.experiments.results import result_of
-from dpls.experiments.stored import Stored, cancel, list_experiments, resume, start, submit_all
+from dpls.experiments.stored import Stored, list_experiments
 from dpls.jobs import Local, hindrance, take_up
 from dpls.runs import Run, data_root, list_runs
 from dpls.subsets import Subset

@@ -16,8 +16,9 @@ from dpls.data import TRAIN, VALIDATION, Dataset
 from dpls.dynamics import RECORDED, Epoch
 from dpls.estimate import Sizes, epoch_passes, forward_operations, in_words, total_passes
 from dpls.evaluation import correct
+from dpls.experiments.conduct import check_plan
 from dpls.experiments.plan import Experiment, Planned
-from dpls.experiments.stored import Stored, check_plan, identify, key_of
+from dpls.experiments.stored import Stored, identify, key_of
 from dpls.runs import data_root
 from dpls.training import Parts, build, sweep, train_epoch
 

@@ -1,8 +1,8 @@
 """An experiment's folder, ``<runs>/experiments/<kind>-<hash>/``: settings, which run plays which role, outcomes.
 
 An experiment is no process: all its runs are submitted at once and wait for each other. Its name is a hash of its
-settings, and a run that is there already plays its role, so starting it again trains nothing twice. No torch, but where
-something is started.
+settings, and a run that is there already plays its role, so starting it again trains nothing twice. Read here, without
+torch; ``conduct`` starts and stops.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,26 +20,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 
 from dpls.errors import UserError
 from dpls.experiments.outcomes import Outcomes, gather
-from dpls.jobs import WAITING, Launcher, hindrance, take_up
 from dpls.runs import (
     RECORDED,
-    SCHEMA,
     Run,
-    create_folder,
     data_root,
     list_runs,
-    now,
     read_json,
-    write_json,
     write_whole,
 )
 
 if TYPE_CHECKING:
-    from dpls.experiments.plan import Experiment, Planned
+    from dpls.experiments.plan import Experiment
 
 
 class Progress(NamedTuple):
@@ -131,7 +125,7 @@ class Stored:
         if self.is_complete:
             return Counter(done=len(self.content["arms"]))
         found = self.runs()
-        states = Counter(_state(run) for run in found.values())
+        states = Counter(state_of(run) for run in found.values())
         states["missing"] = len(self.content["arms"]) - len(found)
         return states
 
@@ -169,11 +163,11 @@ class Stored:
         judges = {
             int(seed): [roles[role].id for role in names]
             for seed, names in content["judges"].items()
-            if all(role in roles and _state(roles[role]) == "done" for role in names)
+            if all(role in roles and state_of(roles[role]) == "done" for role in names)
         }
         there = {role: run for role, run in roles.items() if arms[role][1] in judges}
         found = gather(self.runs_folder, there, arms, judges)
-        if len(roles) == len(arms) and all(_state(run) == "done" for run in roles.values()):
+        if len(roles) == len(arms) and all(state_of(run) == "done" for run in roles.values()):
             with suppress(OSError):  # who may only look makes them anew each time
                 for file, table in zip(self.tables, (found.outcomes, found.scores), strict=True):
                     buffer = io.BytesIO()
@@ -182,7 +176,8 @@ class Stored:
         return found
 
 
-def _state(run: Run) -> str:
+def state_of(run: Run) -> str:
+    """Its state, or 'damaged'."""
     try:
         return run.state()
     except UserError:
@@ -219,73 +214,10 @@ def identify(settings: Mapping[str, Any]) -> str:
     return f"{settings['kind']}-{hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:10]}"
 
 
-def submit_all(experiment: "Experiment", runs: Path) -> Stored:
-    """Its folder, with a run for every role: one that is there already, or a new one that waits."""
-    from dpls.submission import submit
-
-    settings = experiment.model_dump(mode="json")
-    plan = experiment.plan()
-    path = runs / "experiments" / identify(settings)
-    stored = Stored(path)
-    if stored.is_complete and stored.sees(experiment):
-        return stored  # whether its runs are still there or not
-    check_plan(experiment, plan, runs)
-    create_folder(path)
-    with FileLock(path / "start.lock"):
-        stored = _begun(path, settings, experiment, plan)
-        content, known = dict(stored.content), None
-        ids: dict[str, str] = {role: run.id for role, run in stored.players().items()}
-        for planned in plan:
-            if planned.role in ids:
-                continue
-            known = stored.known(experiment) if known is None else known  # where all is there, images are not needed
-            config = planned.resolved(ids)
-            key = key_of(config.model_dump(mode="json"))
-            if key not in known:
-                after = Run(runs / ids[planned.after]) if planned.after else None
-                known[key] = submit(config, runs, planned.role, after, path.name)
-            found = known[key]
-            ids[planned.role] = found.id
-            content |= {"runs": ids, "fingerprint": found.config()["fingerprint"]}
-            for file in stored.tables:
-                file.unlink(missing_ok=True)  # of other runs
-            write_json(path / "experiment.json", content)
-    return Stored(path)
-
-
-def check_plan(experiment: "Experiment", plan: "Sequence[Planned]", runs: Path) -> None:
-    """What can be wrong only for these images, of all runs before the first is made."""
-    from dpls.data import TRAIN
-    from dpls.submission import check_images
-
-    dataset, _ = experiment.base.data(data_root(runs))
-    for planned in plan:
-        check_images(planned.config, dataset)
-    share, count = getattr(experiment, "share", 1), len(dataset.ids(TRAIN))
-    if round(share * count) == 0:
-        raise UserError(f"share = {share:g} chooses none of the {count} training images; raise it")
-
-
-def _begun(path: Path, settings: dict[str, Any], experiment: "Experiment", plan: "list[Planned]") -> Stored:
-    if not (path / "experiment.json").exists():
-        seeds = sorted({p.seed for p in plan if p.arm != "scores"})
-        content = {
-            "schema": SCHEMA,
-            "created": now(),
-            "fingerprint": None,
-            "settings": settings,
-            "arms": {p.role: [p.arm, p.seed] for p in plan},
-            "judges": {str(seed): list(experiment.judges_of(seed)) for seed in seeds},
-            "runs": {},
-        }
-        write_json(path / "experiment.json", content)
-    return Stored(path)
-
-
 def by_config(runs: Path, fingerprint: str) -> dict[str, Run]:
     """{key of a configuration: the run with it on these images}, a finished one before others, none that is lost."""
     found: dict[str, Run] = {}
-    ranked = sorted(list_runs(runs), key=lambda run: (_state(run) == "done", run.id))
+    ranked = sorted(list_runs(runs), key=lambda run: (state_of(run) == "done", run.id))
     for run in ranked:
         with suppress(UserError, KeyError):
             if not _is_lost(run) and run.config()["fingerprint"] == fingerprint:
@@ -296,41 +228,3 @@ def by_config(runs: Path, fingerprint: str) -> dict[str, Run]:
 def key_of(config: Mapping[str, Any]) -> str:
     """Equal where two runs would do the same; where they compute does not matter."""
     return json.dumps({k: v for k, v in config.items() if k != "device"}, sort_keys=True)
-
-
-def start(experiment: "Experiment", runs: Path, launcher: Launcher) -> Stored:
-    """Submits what is missing, sets going what was stopped, and starts workers."""
-    stored = submit_all(experiment, runs)
-    resume(stored, launcher)
-    return stored
-
-
-def resume(stored: Stored, launcher: Launcher) -> None:
-    """Whatever of it is not finished waits again for a worker."""
-    requeue(stored)
-    take_up(launcher, stored.runs_folder)
-
-
-def requeue(stored: Stored) -> None:
-    """What was stopped, failed or lost its worker waits again."""
-    for run in stored.runs().values():
-        if _state(run) in ("cancelled", "failed", "interrupted", "blocked"):
-            with suppress(UserError), run.lock():
-                run.stop_file.unlink(missing_ok=True)
-                run.write_status(state="queued", stage=None, finished=None, error=None)
-
-
-def cancel(stored: Stored, launcher: Launcher) -> None:
-    """Stops its runs, those at work last: their worker would go on with the next."""
-    for run in sorted(stored.runs().values(), key=lambda run: run.is_locked()):
-        if _state(run) in (*WAITING, "running", "interrupted"):
-            with suppress(UserError):
-                launcher.cancel(run)
-
-
-def next_of(stored: Stored, besides: set[str]) -> Run | None:
-    """The first of its runs, in the order of its plan, that can start now."""
-    for run in stored.runs().values():
-        if run.id not in besides and _state(run) in WAITING and not run.is_locked() and hindrance(run) is None:
-            return run
-    return None

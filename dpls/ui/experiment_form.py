@@ -7,7 +7,7 @@ import streamlit as st
 
 from dpls.config import RunConfig, preset_names, preset_title, read_settings
 from dpls.errors import UserError
-from dpls.experiments import cost, plans, stored
+from dpls.experiments import conduct, cost, plans
 from dpls.experiments.plan import Experiment
 from dpls.jobs import Local
 from dpls.runs import Run, data_root, runs_root
@@ -112,7 +112,7 @@ def start(experiment: Experiment) -> None:
 
     def prepare() -> None:
         try:
-            outcome["experiment"] = stored.start(experiment, runs_root(), Local()).id
+            outcome["experiment"] = conduct.start(experiment, runs_root(), Local()).id
         except UserError as error:
             outcome["refusal"] = str(error)
         except Exception as error:  # nobody else would ever see what ends a thread

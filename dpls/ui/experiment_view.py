@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dpls.component import show_fraction
 from dpls.errors import UserError
-from dpls.experiments import charts, membership, stored
+from dpls.experiments import charts, conduct, membership, stored
 from dpls.experiments.outcomes import ALL, percent, role_of
 from dpls.experiments.results import Images, Result, result_of
 from dpls.experiments.stored import Stored
@@ -140,7 +140,7 @@ def _buttons(e: Stored, states: Counter[str]) -> None:
 
 def _do(action: str, e: Stored) -> None:
     try:
-        {"cancel": stored.cancel, "resume": stored.resume}[action](e, Local())
+        {"cancel": conduct.cancel, "resume": conduct.resume}[action](e, Local())
     except UserError as error:
         st.session_state["refusal"] = str(error)
 

@@ -1,0 +1,117 @@
+"""Starting, stopping and resuming an experiment: what is done to its runs. Each does nothing twice."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from dpls.errors import UserError
+from dpls.experiments.stored import Stored, identify, key_of, state_of
+from dpls.jobs import WAITING, Launcher, hindrance, take_up
+from dpls.runs import SCHEMA, Run, create_folder, data_root, now, write_json
+
+if TYPE_CHECKING:
+    from dpls.experiments.plan import Experiment, Planned
+
+
+def start(experiment: "Experiment", runs: Path, launcher: Launcher) -> Stored:
+    """Submits what is missing, sets going what was stopped, and starts workers."""
+    stored = submit_all(experiment, runs)
+    resume(stored, launcher)
+    return stored
+
+
+def submit_all(experiment: "Experiment", runs: Path) -> Stored:
+    """Its folder, with a run for every role: one that is there already, or a new one that waits."""
+    from dpls.submission import submit
+
+    settings = experiment.model_dump(mode="json")
+    plan = experiment.plan()
+    path = runs / "experiments" / identify(settings)
+    stored = Stored(path)
+    if stored.is_complete and stored.sees(experiment):
+        return stored  # whether its runs are still there or not
+    check_plan(experiment, plan, runs)
+    create_folder(path)
+    with FileLock(path / "start.lock"):
+        stored = _begun(path, settings, experiment, plan)
+        content, known = dict(stored.content), None
+        ids: dict[str, str] = {role: run.id for role, run in stored.players().items()}
+        for planned in plan:
+            if planned.role in ids:
+                continue
+            known = stored.known(experiment) if known is None else known  # where all is there, images are not needed
+            config = planned.resolved(ids)
+            key = key_of(config.model_dump(mode="json"))
+            if key not in known:
+                after = Run(runs / ids[planned.after]) if planned.after else None
+                known[key] = submit(config, runs, planned.role, after, path.name)
+            found = known[key]
+            ids[planned.role] = found.id
+            content |= {"runs": ids, "fingerprint": found.config()["fingerprint"]}
+            for file in stored.tables:
+                file.unlink(missing_ok=True)  # of other runs
+            write_json(path / "experiment.json", content)
+    return Stored(path)
+
+
+def _begun(path: Path, settings: dict[str, Any], experiment: "Experiment", plan: "list[Planned]") -> Stored:
+    if not (path / "experiment.json").exists():
+        seeds = sorted({p.seed for p in plan if p.arm != "scores"})
+        content = {
+            "schema": SCHEMA,
+            "created": now(),
+            "fingerprint": None,
+            "settings": settings,
+            "arms": {p.role: [p.arm, p.seed] for p in plan},
+            "judges": {str(seed): list(experiment.judges_of(seed)) for seed in seeds},
+            "runs": {},
+        }
+        write_json(path / "experiment.json", content)
+    return Stored(path)
+
+
+def check_plan(experiment: "Experiment", plan: "Sequence[Planned]", runs: Path) -> None:
+    """What can be wrong only for these images, of all runs before the first is made."""
+    from dpls.data import TRAIN
+    from dpls.submission import check_images
+
+    dataset, _ = experiment.base.data(data_root(runs))
+    for planned in plan:
+        check_images(planned.config, dataset)
+    share, count = getattr(experiment, "share", 1), len(dataset.ids(TRAIN))
+    if round(share * count) == 0:
+        raise UserError(f"share = {share:g} chooses none of the {count} training images; raise it")
+
+
+def resume(stored: Stored, launcher: Launcher) -> None:
+    """Whatever of it is not finished waits again for a worker."""
+    requeue(stored)
+    take_up(launcher, stored.runs_folder)
+
+
+def requeue(stored: Stored) -> None:
+    """What was stopped, failed or lost its worker waits again."""
+    for run in stored.runs().values():
+        if state_of(run) in ("cancelled", "failed", "interrupted", "blocked"):
+            with suppress(UserError), run.lock():
+                run.stop_file.unlink(missing_ok=True)
+                run.write_status(state="queued", stage=None, finished=None, error=None)
+
+
+def cancel(stored: Stored, launcher: Launcher) -> None:
+    """Stops its runs, those at work last: their worker would go on with the next."""
+    for run in sorted(stored.runs().values(), key=lambda run: run.is_locked()):
+        if state_of(run) in (*WAITING, "running", "interrupted"):
+            with suppress(UserError):
+                launcher.cancel(run)
+
+
+def next_of(stored: Stored, besides: set[str]) -> Run | None:
+    """The first of its runs, in the order of its plan, that can start now."""
+    for run in stored.runs().values():
+        if run.id not in besides and state_of(run) in WAITING and not run.is_locked() and hindrance(run) is None:
+            return run
+    return None
