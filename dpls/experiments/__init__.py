@@ -5,5 +5,5 @@ results     what every experiment's result is made of: lines, verdicts, images; 
 pruning, subsets, membership, smoothing    from outcomes to a result, one experiment a file
 plan        a run to be, and what all experiments share; plans: the experiments' settings and arms. These load torch
 cost        what an experiment will cost, measured; loads torch
-stored      an experiment's folder: start, resume, stop, read
+stored      an experiment's folder, read; conduct: start, resume, stop
 """
