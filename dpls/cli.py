@@ -119,7 +119,7 @@ def _train(args: argparse.Namespace) -> int:
 
 def _experiment(args: argparse.Namespace) -> int:
     from dpls import worker
-    from dpls.experiments.conduct import next_of, requeue, submit_all
+    from dpls.experiments.conduct import next_of, submit_all
     from dpls.experiments.cost import cost
     from dpls.experiments.plans import read_experiment
     from dpls.experiments.results import result_of
@@ -131,7 +131,6 @@ def _experiment(args: argparse.Namespace) -> int:
             print(f"  {planned.role}" + (f"  (from epoch {experiment.border} on)" if planned.after else ""))
         return 0
     stored = submit_all(experiment, args.runs)
-    requeue(stored)
     tried: set[str] = set()
     with worker.shown_log():
         while stored.states()["done"] < len(stored.content["arms"]):

@@ -6,17 +6,20 @@ import itertools
 import os
 import shutil
 import signal
+import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from threading import Thread
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from dpls import submission
 from dpls.cli import main
 from dpls.config import Phase, RunConfig, make_config, override, read_settings
 from dpls.data import TRAIN
@@ -537,6 +540,26 @@ def test_stopped_and_resumed_it_comes_to_the_same(disturbed: Stored, members: St
     wait_for(lambda: disturbed.states()["done"] == 5)
     assert_same_outcomes(disturbed.outcomes(), members.outcomes())
     assert_same_outcomes(Stored(disturbed.path).outcomes(), members.outcomes())  # as read from the folder
+
+
+def test_stopped_while_it_is_laid_out_it_stays_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trap: Stop at the moment of Start, whose last step would set going again what was stopped."""
+    one = submission.submit
+
+    def slowly(*args: Any) -> Run:
+        time.sleep(0.2)
+        return one(*args)
+
+    monkeypatch.setattr(submission, "submit", slowly)
+    planned = experiment("membership", "share=0.2", "dpls=false")
+    starter = Thread(target=start, args=(planned, tmp_path / "runs", Local()))
+    starter.start()
+    wait_for(lambda: bool(list_experiments(tmp_path / "runs")))
+    (found,) = list_experiments(tmp_path / "runs")
+    cancel(found, Local())
+    starter.join()
+    wait_for(lambda: not Stored(found.path).is_worked_on())
+    assert Stored(found.path).states() == Counter(cancelled=5, missing=0)
 
 
 def test_killed_and_taken_up_it_comes_to_the_same(disturbed: Stored, members: Stored) -> None:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def start(experiment: "Experiment", runs: Path, launcher: Launcher) -> Stored:
     """Submits what is missing, sets going what was stopped, and starts workers."""
     stored = submit_all(experiment, runs)
-    resume(stored, launcher)
+    take_up(launcher, runs)
     return stored
 
 
 def submit_all(experiment: "Experiment", runs: Path) -> Stored:
-    """Its folder, with a run for every role: one that is there already, or a new one that waits."""
+    """Its folder, with a run for every role: one that is there already, or a new one; what is not finished waits."""
     from dpls.submission import submit
 
     settings = experiment.model_dump(mode="json")
@@ -35,7 +35,7 @@ def submit_all(experiment: "Experiment", runs: Path) -> Stored:
         return stored  # whether its runs are still there or not
     check_plan(experiment, plan, runs)
     create_folder(path)
-    with FileLock(path / "start.lock"):
+    with _lock(stored):
         stored = _begun(path, settings, experiment, plan)
         content, known = dict(stored.content), None
         ids: dict[str, str] = {role: run.id for role, run in stored.players().items()}
@@ -54,7 +54,14 @@ def submit_all(experiment: "Experiment", runs: Path) -> Stored:
             for file in stored.tables:
                 file.unlink(missing_ok=True)  # of other runs
             write_json(path / "experiment.json", content)
-    return Stored(path)
+        stored = Stored(path)
+        requeue(stored)
+    return stored
+
+
+def _lock(stored: Stored) -> FileLock:
+    """Held while runs are laid out, and while they are stopped: what was stopped must not be set going after it."""
+    return FileLock(stored.path / "start.lock")
 
 
 def _begun(path: Path, settings: dict[str, Any], experiment: "Experiment", plan: "list[Planned]") -> Stored:
@@ -103,10 +110,11 @@ def requeue(stored: Stored) -> None:
 
 def cancel(stored: Stored, launcher: Launcher) -> None:
     """Stops its runs, those at work last: their worker would go on with the next."""
-    for run in sorted(stored.runs().values(), key=lambda run: run.is_locked()):
-        if state_of(run) in (*WAITING, "running", "interrupted"):
-            with suppress(UserError):
-                launcher.cancel(run)
+    with _lock(stored):
+        for run in sorted(Stored(stored.path).runs().values(), key=lambda run: run.is_locked()):
+            if state_of(run) in (*WAITING, "running", "interrupted"):
+                with suppress(UserError):
+                    launcher.cancel(run)
 
 
 def next_of(stored: Stored, besides: set[str]) -> Run | None:

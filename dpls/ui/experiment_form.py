@@ -1,6 +1,5 @@
 """The form that starts an experiment: a preset as the base, its settings, what it will cost. Loads torch."""
 
-from threading import Thread
 from typing import Any
 
 import streamlit as st
@@ -11,7 +10,7 @@ from dpls.experiments import conduct, cost, plans
 from dpls.experiments.plan import Experiment
 from dpls.jobs import Local
 from dpls.runs import Run, data_root, runs_root
-from dpls.ui import manage, store
+from dpls.ui import background, manage, store
 from dpls.ui.form import Form
 from dpls.ui.frame import escape, shielded
 
@@ -107,23 +106,10 @@ def _measure(settings: str) -> cost.Rate:
 
 
 def start(experiment: Experiment) -> None:
-    """In a thread of its own, so that it is whole even if the page is left meanwhile."""
-    outcome: dict[str, str] = {}
+    """Lays out its runs and starts them; the form closes, so that what runs is seen."""
 
-    def prepare() -> None:
-        try:
-            outcome["experiment"] = conduct.start(experiment, runs_root(), Local()).id
-        except UserError as error:
-            outcome["refusal"] = str(error)
-        except Exception as error:  # nobody else would ever see what ends a thread
-            outcome["refusal"] = f"the experiment was not started ({type(error).__name__}: {error})"
+    def action() -> dict[str, str]:
+        started = conduct.start(experiment, runs_root(), Local())
+        return {"started experiment": started.id, "close": f"start {started.kind}"}
 
-    thread = Thread(target=prepare)
-    thread.start()
-    with st.spinner("Reading the images and laying out its runs …"):
-        thread.join()
-    if "experiment" in outcome:
-        st.session_state["started experiment"] = outcome["experiment"]
-        st.session_state["close"] = f"start {experiment.model_dump()['kind']}"  # so that what runs is seen
-    if "refusal" in outcome:
-        st.session_state["refusal"] = outcome["refusal"]
+    background.start(action, "experiment", experiment.base)

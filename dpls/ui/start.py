@@ -1,19 +1,17 @@
 """The form that starts a run: its settings, what it will cost, the button. Loads torch: for the page Train only."""
 
-from threading import Thread
 from typing import Any
 
 import streamlit as st
 
 from dpls.config import RunConfig, make_config, preset_names, preset_title, read_settings
 from dpls.data import Folder
-from dpls.data.benchmarks import Cifar10, FashionMnist
 from dpls.errors import UserError
 from dpls.estimate import Estimate, estimate, in_words
 from dpls.jobs import Local
 from dpls.runs import data_root, runs_root
 from dpls.submission import submit
-from dpls.ui import address, manage, store
+from dpls.ui import address, background, manage, store
 from dpls.ui.form import Form
 from dpls.ui.frame import escape
 
@@ -88,34 +86,14 @@ def ask() -> tuple[RunConfig | None, str]:
 
 
 def start(config: RunConfig, label: str) -> None:
-    """A new run that is worked on; what is refused is said, and the form stays as it is.
+    """A new run that is worked on; what is refused is said, and the form stays as it is."""
 
-    In a thread of its own, so that the run is whole even if the page is left meanwhile. A download shows how far it is.
-    """
-    outcome: dict[str, str] = {}
+    def action() -> dict[str, str]:
+        run = submit(config, runs_root(), label)
+        Local().submit(run)
+        return {"started": run.id}
 
-    def prepare() -> None:
-        try:
-            run = submit(config, runs_root(), label)
-            Local().submit(run)
-            outcome["started"] = run.id
-        except UserError as error:
-            outcome["refusal"] = str(error)
-        except Exception as error:  # nobody else would ever see what ends a thread
-            outcome["refusal"] = f"the run was not started ({type(error).__name__}: {error})"
-
-    thread = Thread(target=prepare)
-    thread.start()
-    thread.join(0.5)
-    source = config.data.source
-    share = source.downloaded if isinstance(source, Cifar10 | FashionMnist) else lambda: 0.0
-    bar = st.progress(0.0, "Reading the images …") if thread.is_alive() else None
-    while bar and thread.is_alive():
-        done = share()
-        bar.progress(done, f"Downloading, {done:.0%} …" if done else "Reading the images …")
-        thread.join(0.3)
-    for name, value in outcome.items():
-        st.session_state[name] = value
+    background.start(action, "run", config)
 
 
 @st.cache_data(ttl=30, max_entries=50, show_spinner=False)
