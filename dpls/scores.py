@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dpls.difficulty import MEASURES
 from dpls.errors import UserError
 from dpls.runs import write_whole
-from dpls.sidecar import by_hash, read_table
+from dpls.sidecar import read_table
 
 Array = NDArray[np.float64]
 SCORES, LABELS = ("score", "scores", "difficulty"), ("label", "labels")
@@ -32,32 +32,52 @@ def read_scores(file: Path, examples: pd.DataFrame, *, lower_is_harder: bool = F
     named = [name for name in SCORES if name in table] or (others if len(others) == 1 else [])
     if not named:
         raise UserError(f"{file.name!r} has no column 'score', but {len(others)} others; call the one that counts so")
-    try:
-        scores = table[named[0]].to_numpy(dtype=float)
-    except (TypeError, ValueError):
-        raise UserError(f"column {named[0]!r} of {file.name!r} does not hold numbers") from None
+    scores = _numbers(table[named[0]], f"column {named[0]!r} of {file.name!r}")
     scores = -scores if lower_is_harder else scores
-    if np.isinf(scores).any():
-        raise UserError(f"row {int(np.isinf(scores).argmax())} of {file.name!r} has an infinite score")
-    if "hash" in table:
-        found = by_hash(table["hash"], scores, examples["hash"])
-    else:
-        rows = _rows(table, file.name, examples)
-        _check_labels(table, file.name, examples.iloc[rows])
-        found = np.full(len(examples), np.nan)
-        found[rows] = scores
+    rows = _rows(table, file.name, examples)
+    mine = rows >= 0
+    _check_labels(table[mine], file.name, examples.iloc[rows[mine]])
+    found = np.full(len(examples), np.nan)
+    found[rows[mine]] = scores[mine]
     known = found[(examples["split"] == "train").to_numpy()]
     known = known[~np.isnan(known)]
     if not len(known):
         raise UserError(f"{file.name!r} has no score for any training image of this run: it was made for other images")
-    if known.min() == known.max():
-        raise UserError(f"all scores in {file.name!r} are {known[0]:g}; they tell no image from another")
+    with np.errstate(over="ignore"):
+        spread = known.max() - known.min()
+    if spread == 0 or not np.isfinite(spread):
+        why = "they tell no image from another" if spread == 0 else "their difference is no number any more"
+        raise UserError(f"scores in {file.name!r} go from {known.min():g} to {known.max():g}; {why}")
     return found
 
 
+def _numbers(column: pd.Series, whose: str) -> Array:
+    kind = column.dtype.kind
+    try:
+        if kind in "cmM":
+            raise ValueError
+        numbers = column.to_numpy(dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"{whose} does not hold numbers") from None
+    if np.isinf(numbers).any():
+        raise UserError(f"row {int(np.isinf(numbers).argmax())} of {whose} is infinite")
+    return numbers
+
+
 def _rows(table: pd.DataFrame, name: str, examples: pd.DataFrame) -> NDArray[np.int64]:
-    """The example that each row of the file is about."""
+    """(rows,): the example that each row of the file is about, -1 for an image that this run does not have.
+
+    By hash: equal images are told apart by id, where the file has ids that fit, else by their order.
+    """
     count, train = len(examples), np.flatnonzero(examples["split"] == "train")
+    if "hash" in table:
+        known = examples["hash"].astype(str).to_numpy()
+        if "id" in table:
+            ids = pd.to_numeric(table["id"], errors="coerce").to_numpy(dtype=float)
+            within = (ids >= 0) & (ids < count) & (ids == np.floor(ids))
+            if within.all() and (known[ids.astype(np.int64)] == table["hash"]).all():
+                return _once(ids, name)
+        return _by_hash(table["hash"].to_numpy(), known)
     if "id" not in table:
         if len(table) in (len(train), count):
             return train if len(table) == len(train) else np.arange(count)
@@ -68,10 +88,22 @@ def _rows(table: pd.DataFrame, name: str, examples: pd.DataFrame) -> NDArray[np.
     ids = pd.to_numeric(table["id"], errors="coerce").to_numpy(dtype=float)
     wrong = ~((ids >= 0) & (ids < count) & (ids == np.floor(ids)))
     if wrong.any():
-        raise UserError(f"{name!r} has the id {table['id'][wrong.argmax()]!r}; ids go from 0 to {count - 1:,}")
-    if len(np.unique(ids)) < len(ids):
-        raise UserError(f"{name!r} has an id twice: {int(pd.Series(ids)[pd.Series(ids).duplicated()].iloc[0])}")
+        raise UserError(f"{name!r} has the id {table['id'].iloc[wrong.argmax()]}; ids go from 0 to {count - 1:,}")
+    return _once(ids, name)
+
+
+def _once(ids: Array, name: str) -> NDArray[np.int64]:
+    repeated = pd.Series(ids).duplicated()
+    if repeated.any():
+        raise UserError(f"{name!r} has an id twice: {int(ids[repeated.argmax()])}")
     return ids.astype(np.int64)
+
+
+def _by_hash(hashes: np.ndarray, known: np.ndarray) -> NDArray[np.int64]:
+    places: dict[str, list[int]] = {}
+    for place, key in enumerate(known.tolist()):
+        places.setdefault(key, []).append(place)
+    return np.array([places[key].pop(0) if places.get(key) else -1 for key in hashes.tolist()], dtype=np.int64)
 
 
 def _check_labels(table: pd.DataFrame, name: str, examples: pd.DataFrame) -> None:
@@ -79,8 +111,9 @@ def _check_labels(table: pd.DataFrame, name: str, examples: pd.DataFrame) -> Non
     column = next((column for column in LABELS if column in table), None)
     if column is None:
         return
-    numbers = pd.api.types.is_numeric_dtype(table[column])
-    wrong = table[column].to_numpy() != examples["label" if numbers else "class"].to_numpy()
+    said = table[column].astype(str).to_numpy()
+    numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float)
+    wrong = min((numbers != examples["label"].to_numpy(), said != examples["class"].to_numpy(str)), key=np.sum)
     if wrong.any():
         raise UserError(
             f"{int(wrong.sum()):,} of {len(table):,} labels in {name!r} are not those of this run's images, the first"
@@ -103,7 +136,7 @@ def file_of(runs: Path, fingerprint: str, name: str) -> Path:
 
 def keep(runs: Path, fingerprint: str, name: str, scores: Array) -> None:
     """For all runs on these images; scores of the same name are replaced."""
-    if not NAME.fullmatch(name) or name.startswith("."):
+    if not NAME.fullmatch(name) or name.startswith(".") or not name.strip():
         raise UserError(f"scores cannot be called {name!r}; use up to 40 letters, digits, spaces and .()+-")
     if name in MEASURES:
         raise UserError(f"{name!r} is the name of a measure; choose another")

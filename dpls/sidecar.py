@@ -7,7 +7,6 @@ import io
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -40,7 +39,7 @@ def read_factors(path: str | Path, images: NDArray[np.uint8]) -> NDArray[np.floa
     missing = [name for name in ("hash", "factor") if name not in table]
     if missing:
         raise UserError(f"{str(path)!r} has no column {missing[0]!r}; it needs hash and factor")
-    found = by_hash(table["hash"], table["factor"].to_numpy(dtype=float), np.char.decode(image_hashes(images), "ascii"))
+    found = by_hash(table["hash"], table["factor"].to_numpy(dtype=float), _names(images))
     unknown = np.flatnonzero(np.isnan(found))
     if len(unknown):
         raise UserError(
@@ -50,38 +49,62 @@ def read_factors(path: str | Path, images: NDArray[np.uint8]) -> NDArray[np.floa
     return found
 
 
-def by_hash(hashes: Iterable[str], values: NDArray[np.float64], wanted: Iterable[str]) -> NDArray[np.float64]:
-    """The value of each image that is wanted, NaN where its hash is not there; equal images in their order."""
-    known: dict[str, list[float]] = {}
-    for name, value in zip(hashes, values.tolist(), strict=True):
-        known.setdefault(str(name), []).append(value)
-    seen: Counter[str] = Counter()
+def _names(images: NDArray[np.uint8]) -> list[str]:
+    return [str(name) for name in np.char.decode(image_hashes(images), "ascii")]
+
+
+def by_hash(keys: Iterable[object], values: NDArray[np.float64], wanted: Iterable[object]) -> NDArray[np.float64]:
+    """The value of each image that is wanted, NaN where its key is not there; equal images in their order."""
+    known: dict[object, list[float]] = {}
+    for key, value in zip(keys, values.tolist(), strict=True):
+        known.setdefault(key, []).append(value)
+    seen: Counter[object] = Counter()
     found = []
-    for name in wanted:
-        of_it = known.get(str(name), [np.nan])
-        found.append(of_it[min(seen[name], len(of_it) - 1)])
-        seen[name] += 1
+    for key in wanted:
+        of_it = known.get(key, [np.nan])
+        found.append(of_it[min(seen[key], len(of_it) - 1)])
+        seen[key] += 1
     return np.array(found)
 
 
 def read_table(path: Path, how: str = "choose another") -> pd.DataFrame:
-    """Of a .parquet, .csv, .npz or .npy file; ``how`` says what to do where there is none."""
+    """Of a .parquet, .csv, .npz or .npy file, its columns in small letters; ``how``: what to do where there is none."""
+    if not path.is_file():
+        raise UserError(f"there is no file {str(path)!r}; {how}")
     try:
-        if path.suffix == ".csv":
-            return pd.read_csv(path, dtype={"hash": str})
-        if path.suffix == ".npy":
+        table = _parse(path)
+    except Exception as error:  # whatever a foreign file makes its reader raise
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UserError(
+            f"{str(path)!r} cannot be read ({reason}); choose a .parquet, .csv, .npz or .npy file"
+        ) from None
+    table.columns = [str(name).strip().lower() for name in table]
+    if "hash" in table:
+        table["hash"] = [name.decode() if isinstance(name, bytes) else str(name) for name in table["hash"]]
+    return table
+
+
+def _parse(path: Path) -> pd.DataFrame:
+    match path.suffix.lower():
+        case ".csv":
+            table = pd.read_csv(path, dtype={"hash": str, "Hash": str, "HASH": str})
+            if not isinstance(table.index, pd.RangeIndex):
+                raise ValueError("its rows have more fields than its header")
+            if all(_is_number(name) for name in table):
+                raise ValueError("its first row has no names")
+            return table
+        case ".npy":
             return pd.DataFrame({"score": np.load(path, allow_pickle=False)})
-        if path.suffix == ".npz":
+        case ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return pd.DataFrame({name: arrays[name] for name in arrays.files})
-        return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise UserError(f"there is no file {str(path)!r}; {how}") from None
-    except (OSError, ValueError, BadZipFile) as error:
-        raise UserError(
-            f"{str(path)!r} cannot be read ({_line(error)}); choose a .parquet, .csv, .npz or .npy file"
-        ) from None
+    table = pd.read_parquet(path)
+    return table.reset_index(drop=table.index.name is None)  # hashes are often its index
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]
+def _is_number(name: object) -> bool:
+    try:
+        float(str(name))
+    except ValueError:
+        return False
+    return True

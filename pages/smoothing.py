@@ -133,12 +133,11 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
         )
         if s.facts.images is not None and s.part == TRAIN and len(s.order):
             known = s.order[~np.isnan(s.difficulty[s.order])]
-            hardest, easiest = known[:7], known[::-1][:7]
             place_of = {example: place for place, example in enumerate(ids.tolist())}
-            st.markdown(f"**Keeps least** ({factors[place_of[int(hardest[0])]]:.2f} of the label)")
-            images.show(s, hardest, "least", one_row=True, tile=68, then="pages/images.py")
-            st.markdown(f"**Keeps most** ({factors[place_of[int(easiest[0])]]:.2f})")
-            images.show(s, easiest, "most", one_row=True, tile=68, then="pages/images.py")
+            for words, shown in (("Keeps least", known[:7]), ("Keeps most", known[::-1][:7])):
+                if len(shown):
+                    st.markdown(f"**{words}** ({factors[place_of[int(shown[0])]]:.2f} of the label)")
+                    images.show(s, shown, words, one_row=True, tile=68, then="pages/images.py")
             st.caption(images.LEGEND)
     unseen = int(np.isnan(difficulty).sum())
     if unseen:

@@ -6,12 +6,14 @@ import shutil
 import statistics
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dpls import scores
 from dpls.config import RunConfig, make_config, preset_names, read_settings
 from dpls.difficulty import MEASURES
 from dpls.runs import RECORDED, data_root, list_runs
@@ -124,6 +126,37 @@ def test_ranked_difficulty_has_a_mean_of_one_half_and_is_said_not_to_be_the_runs
     app.get_by_key("scale").set_value("rank").run()
     assert app.metric[0].value == "0.750"
     assert [c for c in app.caption if "min-max, T = 8), not as chosen above" in c.value]
+
+
+def test_scores_that_are_replaced_or_gone_are_never_shown_from_before(runs: Path) -> None:
+    run = make_run(runs)
+    keep = partial(scores.keep, runs, run.config()["fingerprint"], "mine")
+    file = scores.file_of(runs, run.config()["fingerprint"], "mine")
+    means = []
+    for power in (1, 4):
+        keep(np.r_[np.linspace(0, 1, 150) ** power, np.full(130, np.nan)])
+        os.utime(file, (power, power))
+        app = open_page("smoothing", measure="mine")
+        app.slider(key="lambda_min").set_value(0.5).run()
+        assert not app.error
+        means.append(float(app.metric[0].value))
+    expected = [(150 * (1 - 0.5 * np.mean(np.linspace(0, 1, 150) ** p)) + 50) / 200 for p in (1, 4)]
+    assert means == pytest.approx(expected, abs=6e-4)
+    assert "50 training images have no score in the file" in words(app)
+    file.unlink()
+    app = open_page("smoothing", measure="mine")
+    assert "There are no scores mine for these images" in words(app)
+
+
+def test_a_class_without_scores_hides_nothing_else(runs: Path) -> None:
+    run = make_run(runs)
+    table = run.examples()
+    values = np.where(table["class"] == "pear", np.nan, np.arange(len(table)))
+    scores.keep(runs, run.config()["fingerprint"], "mine", values)
+    app = open_page("smoothing", measure="mine")
+    app.multiselect(key="class").set_value(["pear"]).run()
+    assert not app.error
+    assert not app.exception
 
 
 def test_filters_and_range_select_by_id(runs: Path) -> None:

@@ -49,6 +49,37 @@ def test_found_by_content_or_id_whatever_the_order(
     assert np.isnan(found[60:]).all()
 
 
+@pytest.mark.parametrize("key", ["hash", "id", "HASH", "Id"])
+def test_found_by_an_index_and_by_any_spelling(run: Run, mine: pd.DataFrame, tmp_path: Path, key: str) -> None:
+    named = mine.rename(columns={key.lower(): key})[[key, "score"]]
+    expected = mine.sort_values("id")["score"].to_numpy()
+    for table in (named, named.set_index(key)):
+        table.to_parquet(tmp_path / "mine.parquet")
+        np.testing.assert_array_equal(scores.read_scores(tmp_path / "mine.parquet", run.examples())[:60], expected)
+
+
+def test_equal_images_are_told_apart_by_id(run: Run, mine: pd.DataFrame, tmp_path: Path) -> None:
+    """Trap: a planted twin has the pixels of its original and another label."""
+    examples = run.examples().assign(hash=lambda t: [name if i else t["hash"][1] for i, name in enumerate(t["hash"])])
+    said = mine.drop(columns="hash").merge(examples[["id", "hash"]], on="id")
+    found = scores.read_scores(write(said, tmp_path / "twins.csv"), examples)
+    np.testing.assert_allclose(found[:60], mine.sort_values("id")["score"], rtol=1e-12)
+
+
+def test_more_images_than_this_run_has_are_left_out(run: Run, mine: pd.DataFrame, tmp_path: Path) -> None:
+    others = mine.head(9).assign(hash=[f"{i:032x}" for i in range(9)])
+    both = pd.concat([others, mine])[["hash", "score"]]
+    found = scores.read_scores(write(both, tmp_path / "both.npz"), run.examples())
+    np.testing.assert_array_equal(found[:60], mine.sort_values("id")["score"])
+
+
+@pytest.mark.parametrize("text", ["0.5\n" * 61, "score\n" + "1,2\n" * 60, ""])
+def test_a_csv_whose_columns_cannot_be_told_is_refused(run: Run, tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.csv").write_text(text)
+    with pytest.raises(UserError, match="cannot be read"):
+        scores.read_scores(tmp_path / "c.csv", run.examples())
+
+
 def test_in_order_of_the_training_images_where_nothing_else_is_said(run: Run, tmp_path: Path) -> None:
     np.save(tmp_path / "c.npy", np.arange(60.0))
     found = scores.read_scores(tmp_path / "c.npy", run.examples(), lower_is_harder=True)
@@ -70,7 +101,10 @@ def test_labels_in_the_file_must_be_those_of_the_images(run: Run, mine: pd.DataF
     ("change", "words"),
     [
         (lambda t: t[["hash"]].assign(score="many"), "does not hold numbers"),
-        (lambda t: t[["hash"]].assign(score=1.0), "all scores in .* are 1"),
+        (lambda t: t[["hash"]].assign(score=1.0), "go from 1 to 1; they tell no image from another"),
+        (lambda t: t[["hash"]].assign(score=[1.7e308, -1.7e308] * 30), "their difference is no number"),
+        (lambda t: t[["hash"]].assign(score=pd.Timestamp("2026-01-01")), "does not hold numbers"),
+        (lambda t: t[["hash", "score"]].assign(label=t["label"].to_numpy()[::-1]), "labels in .* are not those"),
         (lambda t: t[["hash"]].assign(score=np.inf), "infinite"),
         (lambda t: t[["score"]].assign(hash="0" * 32), "no score for any training image"),
         (lambda t: t[["score"]].head(7), "7 rows and neither hash nor id; .* 60, .* or 80"),
@@ -91,9 +125,10 @@ def test_a_file_that_is_none_is_refused(run: Run, tmp_path: Path, suffix: str) -
     path = tmp_path / f"broken{suffix}"
     with pytest.raises(UserError, match="there is no file"):
         scores.read_scores(path, run.examples())
-    path.write_bytes(b"\x00\xff\n,,,\n")
-    with pytest.raises(UserError):
-        scores.read_scores(path, run.examples())
+    for content in (b"\x00\xff\n,,,\n", b"", b"score\n" + b"9" * 400 + b"\n"):
+        path.write_bytes(content)
+        with pytest.raises(UserError):
+            scores.read_scores(path, run.examples())
 
 
 @given(st.lists(st.integers(0, 5), max_size=20), st.lists(st.integers(0, 5), max_size=20))
@@ -117,6 +152,6 @@ def test_what_export_writes_comes_back_and_names_are_safe(
     assert scores.names(run.path.parent, fingerprint) == ["mine"]
     kept = scores.load(scores.file_of(run.path.parent, fingerprint, "mine"))
     np.testing.assert_allclose(kept[:60], run.examples()["difficulty"][:60], rtol=1e-12)
-    for name in ("../out", ".x", "", "a/b", "x" * 41, "zero_one"):
+    for name in ("../out", ".x", "", "a/b", "x" * 41, "zero_one", " "):
         assert main(["scores", run.id, file, "--name", name or "/", "--runs", runs]) == 2
     assert "scores cannot be called" in capsys.readouterr().err

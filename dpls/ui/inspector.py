@@ -91,7 +91,8 @@ def _what(s: Selection, example: int) -> None:
     place, count = s.rank(example)
     st.markdown(f"**{escape(label)}** · image {example} · {PARTS[facts.part[example]]}")
     if np.isnan(s.difficulty[example]):
-        st.markdown("Never seen: it has no difficulty.")
+        why = "The file has no score for it" if s.is_imported else "Never seen"
+        st.markdown(f"{why}: it has no difficulty.")
     else:
         st.markdown(f"Difficulty **{s.difficulty[example]:.3f}**, number {place:,} of {count:,} from the hardest")
     cause = facts.cause_of(example)

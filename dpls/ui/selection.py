@@ -191,6 +191,11 @@ def selection_of(
 def _measure(run: Run, config: dict[str, Any]) -> tuple[str, bool]:
     own_measure, own_adversarial = own_difficulty(config)
     measures = [*MEASURES, *store.imported(run)]
+    asked = st.session_state.get("measure")
+    if asked is not None and asked not in measures:
+        st.warning(
+            f"There are no scores {escape(str(asked)[:40])} for these images (any more); another measure is shown."
+        )
     address.bind("measure", own_measure, lambda name: name in measures)
     measure: str = st.selectbox(
         "Measure",

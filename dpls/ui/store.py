@@ -178,7 +178,7 @@ def examples(run: Run) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _examples(path: Path, _changed: int) -> pd.DataFrame:
+def _examples(path: Path, changed: int) -> pd.DataFrame:  # noqa: ARG001 - streamlit leaves out of the key what begins with _
     return Run(path).examples()
 
 
@@ -217,7 +217,7 @@ def scores(run: Run, counted: int, measure: str, adversarial: bool) -> NDArray[n
 
 
 @st.cache_resource(max_entries=20, show_spinner=False)
-def _imported(file: Path, _changed: int) -> NDArray[np.floating]:
+def _imported(file: Path, changed: int) -> NDArray[np.floating]:  # noqa: ARG001
     values = scores_from_files.load(file)
     values.flags.writeable = False
     return values
