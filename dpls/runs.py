@@ -316,19 +316,22 @@ def list_runs(runs: Path) -> list[Run]:
 
 
 def find_run(runs: Path, name: str) -> Run:
-    """The run with this id, or the beginning of exactly one id, or ``latest``; or a run directory by path.
+    """The run with this id, or the beginning or end of exactly one id, or ``latest``; or a run directory by path.
 
     Recorded runs are found by id, too, after the folder's own.
     """
     known = list_runs(runs)
     if name == "latest" and known:
         return known[-1]
-    found = [run for run in known if run.id.startswith(name)] if name else []
-    found = found or ([run for run in list_runs(RECORDED) if run.id.startswith(name)] if name else [])
+    recorded = list_runs(RECORDED)
+    own, others = (
+        [run for run in some if run.id.startswith(name) or run.id.endswith(name)] for some in (known, recorded)
+    )
+    found = (own or others) if name else []
     if len(found) == 1:
         return found[0]
     if not found and (Path(name) / "config.json").exists():
         return Run(Path(name))
-    some = ", ".join(run.id for run in (found or known)[-5:]) or "none yet"
-    reason = f"{len(found)} runs begin with {name!r}" if found else f"there is no run {name!r} in {str(runs)!r}"
+    some = ", ".join(run.id for run in (found or [*recorded, *known])[-5:]) or "none yet"
+    reason = f"{len(found)} runs begin or end with {name!r}" if found else f"there is no run {name!r} in {str(runs)!r}"
     raise UserError(f"{reason}; choose from {some}")

@@ -22,6 +22,7 @@ MANY_CLASSES = 50
 def solve(s: Selection, difficulty: np.ndarray) -> None:
     """For a callback: moves the slider to the lambda_min that gives the wished mean, or keeps the reason why not."""
     wished = st.session_state["mean"]
+    st.session_state["solved now"] = True
     st.session_state.pop("refused", None)
     if wished is None:
         return
@@ -45,7 +46,7 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     own = s.config["phases"][-1]["factors"].get("lambda_min") or 0.5
     address.bind("lambda_min", max(float(own), lowest), lambda value: lowest <= value <= 1)
     lambda_min = left.slider(
-        "lambda_min, the factor of the hardest image",
+        "lambda_min, the factor at difficulty 1",
         lowest,
         1.0,
         step=0.005,
@@ -53,11 +54,16 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
         key="lambda_min",
         help=f"1 is no smoothing; 1/{classes} would make all classes equally likely.",
     )
+    state = (s.run.id, s.measure, s.adversarial, s.normaliser, s.counted, lambda_min)
+    if st.session_state.pop("solved now", False):
+        st.session_state["solved for"] = state
+    elif st.session_state.get("solved for") != state:  # the wish was for another slider or another difficulty
+        st.session_state["mean"] = None
+        st.session_state.pop("refused", None)
     right.number_input(
         "or the mean factor wished",
         min_value=0.0,
         max_value=1.0,
-        value=None,
         step=0.01,
         key="mean",
         placeholder="e.g. 0.85",

@@ -123,8 +123,17 @@ def test_ranked_difficulty_has_a_mean_of_one_half_and_is_said_not_to_be_the_runs
     app.slider(key="lambda_min").set_value(0.5).run()
     assert app.metric[0].value == f"{mean:.3f}"
     assert not [c for c in app.caption if "not as chosen above" in c.value]
+    app.number_input(key="mean").set_value(0.93).run()
+    assert app.metric[0].value == "0.930"
+    assert app.number_input(key="mean").value == 0.93
+    app.slider(key="lambda_min").set_value(0.5).run()
+    assert app.number_input(key="mean").value is None, "it is no longer so"
+    app.number_input(key="mean").set_value(0.05).run()
+    assert "No lambda_min gives" in words(app).replace("\\", "")
     app.get_by_key("scale").set_value("rank").run()
     assert app.metric[0].value == "0.750"
+    assert app.number_input(key="mean").value is None
+    assert "No lambda_min gives" not in words(app).replace("\\", "")
     assert [c for c in app.caption if "min-max, T = 8), not as chosen above" in c.value]
 
 

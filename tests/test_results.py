@@ -357,11 +357,24 @@ def test_subsets_are_compared_with_a_random_one() -> None:
     for which in ("easiest", "hardest"):
         line = line_of(result, "standard", arm(kept(which, 0.2), standard=True), "clean, best")
         assert str(line.difference).startswith("no difference seen")
-    (claim,) = result.claims
-    estimates = [statistics.mean(o.right(kept(w, 0.2), "attacked_best")) for w in ("hardest", "easiest", "matched")]
-    for name, estimate in zip(("hardest", "easiest", "random"), estimates, strict=True):
-        assert f"{name} 20%: {estimate} attacked, " in claim.seen
-    assert "ends below 10% robust accuracy" in claim.article and claim.article in result.text()
+    for claim, standard in zip(result.claims, (False, True), strict=True):
+        for name, which in (("hardest", "hardest"), ("easiest", "easiest"), ("random", "matched")):
+            column, kind = ("clean_best", "clean") if standard else ("attacked_best", "attacked")
+            estimate = statistics.mean(o.right(arm(kept(which, 0.2), standard=standard), column))
+            assert f"{name} 20%: {estimate} {kind}" in claim.seen
+        assert claim.article in result.text()
+    assert "ends below 10% robust accuracy" in result.claims[0].article
+    assert result.claims[1].verdict == "cannot tell", "no difference seen is no proof of none"
+
+
+def test_each_half_of_the_articles_claim_on_subsets_has_a_verdict_of_its_own() -> None:
+    """Trap: one badge over two statements, of which one is contradicted."""
+    o = World(test=1200).outcomes(of_subsets())
+    row = (o.outcomes["arm"] == arm(kept("hardest", 0.2), standard=True)) & (o.outcomes["split"] == "test")
+    o.outcomes.loc[row, "clean_best"] = 0.0
+    claims = subsets.summarise(settings_of("subsets", standard=True, seeds=3), Outcomes(o.outcomes, o.scores)).claims
+    assert [claim.verdict for claim in claims][1] == "disagrees"
+    assert claims[0].verdict != "disagrees"
 
 
 def collapse(o: Outcomes, share: float = 0.2) -> pd.DataFrame:

@@ -154,7 +154,9 @@ def gather(
     tables = [_outcomes(run).assign(arm=arms[role][0], seed=arms[role][1]) for role, run in done.items()]
     scores = [_scores(runs, names).assign(seed=seed) for seed, names in judges.items()]
     if not tables or not scores:
-        raise UserError("none of its runs has finished yet, so there is nothing to show")
+        raise UserError(
+            "nothing can be shown yet: it takes a finished run, and that whose scores say which images are hard"
+        )
     found = pd.concat(tables, ignore_index=True)
     # Runs that only judge attack nothing after training.
     found.attrs["attack"] = next((a for table in tables if (a := table.attrs["attack"]) != UNNAMED), UNNAMED)
