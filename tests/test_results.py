@@ -370,11 +370,11 @@ def test_subsets_are_compared_with_a_random_one() -> None:
 def test_each_half_of_the_articles_claim_on_subsets_has_a_verdict_of_its_own() -> None:
     """Trap: one badge over two statements, of which one is contradicted."""
     o = World(test=1200).outcomes(of_subsets())
-    row = (o.outcomes["arm"] == arm(kept("hardest", 0.2), standard=True)) & (o.outcomes["split"] == "test")
-    o.outcomes.loc[row, "clean_best"] = 0.0
+    for standard, column in ((False, "attacked_best"), (True, "clean_best")):
+        row = (o.outcomes["arm"] == arm(kept("hardest", 0.2), standard=standard)) & (o.outcomes["split"] == "test")
+        o.outcomes.loc[row, column] = 0.0
     claims = subsets.summarise(settings_of("subsets", standard=True, seeds=3), Outcomes(o.outcomes, o.scores)).claims
-    assert [claim.verdict for claim in claims][1] == "disagrees"
-    assert claims[0].verdict != "disagrees"
+    assert [claim.verdict for claim in claims] == ["agrees", "disagrees"]
 
 
 def collapse(o: Outcomes, share: float = 0.2) -> pd.DataFrame:
