@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dpls.component import parse_fraction
 
@@ -16,6 +17,7 @@ OF_A_RUN = ("T", "class", "cause", "range", "id", "lambda_min")
 """Values that mean something for one run only."""
 
 _BOUND, _KEPT, _PAGE, _WRITTEN = "address bound", "address kept", "address page", "address written"
+_SAID = "address said"
 
 
 def _number(values: list[str]) -> float:
@@ -44,9 +46,15 @@ def adopt(page: str) -> None:
         st.session_state[_PAGE] = page
         for name, value in st.session_state.get(_KEPT, {}).items():
             st.session_state[name] = value
+        st.session_state.pop(_SAID, None)
     said = {name: st.query_params.get_all(name) for name in st.query_params}
     written = st.session_state.get(_WRITTEN, {})
-    if not said or said == written:
+    # A click made before the browser has learnt what was written last says what the one before it said: no news, but
+    # where somebody went back.
+    context = get_script_run_ctx()
+    behind = said == st.session_state.get(_SAID) and not (context and context.is_history_navigation)
+    st.session_state[_SAID] = said
+    if not said or said == written or behind:
         return
     forget(*(name for name in written if name not in said))
     if "run" in said and said["run"] != [st.session_state.get(_KEPT, {}).get("run")]:
