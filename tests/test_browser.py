@@ -470,7 +470,7 @@ def test_scores_from_a_file_become_a_measure(server: Server, page: Page, tmp_pat
     page.get_by_text("Scores computed elsewhere", exact=True).click()
     for name in ("foreign", "mine"):
         page.locator("input[type=file]").set_input_files(tmp_path / f"{name}.csv")
-        expect(page.get_by_label("Name", exact=True)).to_have_value(name)
+        expect(page.locator(f"input[aria-label=Name][value={name}]")).to_have_count(1)
         page.get_by_role("button", name="Bring").click()
         if name == "foreign":
             expect(page.get_by_text("has no score for any training image", exact=False)).to_be_visible()
