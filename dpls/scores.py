@@ -70,26 +70,24 @@ def _rows(table: pd.DataFrame, name: str, examples: pd.DataFrame) -> NDArray[np.
     By hash: equal images are told apart by id, where the file has ids that fit, else by their order.
     """
     count, train = len(examples), np.flatnonzero(examples["split"] == "train")
+    if "id" in table:
+        ids = pd.to_numeric(table["id"], errors="coerce").to_numpy(dtype=float)
+        wrong = ~((ids >= 0) & (ids < count) & (ids == np.floor(ids)))
     if "hash" in table:
         known = examples["hash"].astype(str).to_numpy()
-        if "id" in table:
-            ids = pd.to_numeric(table["id"], errors="coerce").to_numpy(dtype=float)
-            within = (ids >= 0) & (ids < count) & (ids == np.floor(ids))
-            if within.all() and (known[ids.astype(np.int64)] == table["hash"]).all():
-                return _once(ids, name)
+        if "id" in table and not wrong.any() and (known[ids.astype(np.int64)] == table["hash"]).all():
+            return _once(ids, name)
         return _by_hash(table["hash"].to_numpy(), known)
-    if "id" not in table:
-        if len(table) in (len(train), count):
-            return train if len(table) == len(train) else np.arange(count)
-        raise UserError(
-            f"{name!r} has {len(table):,} rows and neither hash nor id; without them it needs {len(train):,}, one for"
-            f" each training image, or {count:,}, one for each image"
-        )
-    ids = pd.to_numeric(table["id"], errors="coerce").to_numpy(dtype=float)
-    wrong = ~((ids >= 0) & (ids < count) & (ids == np.floor(ids)))
-    if wrong.any():
-        raise UserError(f"{name!r} has the id {table['id'].iloc[wrong.argmax()]}; ids go from 0 to {count - 1:,}")
-    return _once(ids, name)
+    if "id" in table:
+        if wrong.any():
+            raise UserError(f"{name!r} has the id {table['id'].iloc[wrong.argmax()]}; ids go from 0 to {count - 1:,}")
+        return _once(ids, name)
+    if len(table) in (len(train), count):
+        return train if len(table) == len(train) else np.arange(count)
+    raise UserError(
+        f"{name!r} has {len(table):,} rows and neither hash nor id; without them it needs {len(train):,}, one for"
+        f" each training image, or {count:,}, one for each image"
+    )
 
 
 def _once(ids: Array, name: str) -> NDArray[np.int64]:
