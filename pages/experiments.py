@@ -26,6 +26,7 @@ with page(
                 format_func=str.capitalize,
                 required=True,
                 key="kind",
+                persist_state="session",
                 label_visibility="collapsed",
             )
             or "pruning"

@@ -24,13 +24,14 @@ with page("Images", "Sorted by difficulty. Click an image to see why it is hard.
     address.bind("rows", "all together", lambda name: name in ROWS)
     address.bind("id", None, lambda example: example is None or 0 <= example < len(s.facts.labels))
     with st.container(horizontal=True, vertical_alignment="bottom", key="row-order"):
-        first = st.segmented_control("First", ORDERS, required=True, key="first")
-        rows = st.segmented_control("Rows", ROWS, required=True, key="rows")
+        first = st.segmented_control("First", ORDERS, required=True, key="first", persist_state="session")
+        rows = st.segmented_control("Rows", ROWS, required=True, key="rows", persist_state="session")
         example = st.number_input(
             "Image",
             min_value=0,
             max_value=len(s.facts.labels) - 1,
             key="id",
+            persist_state="session",
             placeholder="id",
             width=130,
             help="The id of an image, to inspect it.",

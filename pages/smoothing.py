@@ -52,6 +52,7 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
         step=0.005,
         format="%.3f",
         key="lambda_min",
+        persist_state="session",
         help=f"1 is no smoothing; 1/{classes} would make all classes equally likely.",
     )
     state = (s.run.id, s.measure, s.adversarial, s.normaliser, s.counted, lambda_min)

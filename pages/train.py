@@ -22,6 +22,7 @@ def choose() -> Run | None:
         list(own),
         format_func=lambda ident: f"{store.name_of(own[ident])}, {states.get(own[ident].state(), own[ident].state())}",
         key="watched",
+        persist_state="session",
     )
     return own[chosen]
 

@@ -11,10 +11,11 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from dpls import report
 from dpls.experiments.stored import Stored, list_experiments
@@ -428,6 +429,28 @@ def test_the_selection_goes_along_and_lives_in_the_address(server: Server, page:
         assert part in page.url, page.url
     expect(page.locator("[data-ready] button").first).to_be_visible()
     assert all("pear" in (t.get_attribute("title") or "") for t in page.locator("[data-ready] button").all())
+
+
+def test_a_click_before_the_page_is_whole_loses_nothing(server: Server, page: Page) -> None:
+    """Trap: widgets load late, and one that missed the answer with its value would show and send its default."""
+
+    def late(route: Route) -> None:
+        time.sleep(1)
+        route.continue_()
+
+    run = next(r for r in list_runs(server.runs) if r.label() == "made")
+    finish(server.runs)  # a newer one, which is the default
+    asked = {"run": run.id, "measure": "aum", "scale": "rank", "T": "5", "class": "pear"}
+    page.route(re.compile("js/(Selectbox|ButtonGroup|Slider|Multiselect)[.]"), late)
+    page.goto(f"{server.url}/difficulty?{urlencode(asked)}")
+    form = page.get_by_text("Scores computed elsewhere", exact=True)
+    form.click()
+    expect(page.get_by_test_id("stFileUploader")).to_be_visible()
+    expect(page.get_by_label("Run", exact=True)).to_have_value(manage.store.name_of(run))
+    form.click()
+    expect(page.get_by_test_id("stFileUploader")).to_have_count(0)
+    page.wait_for_timeout(500)
+    assert dict(parse_qsl(urlsplit(page.url).query)) == asked
 
 
 def test_a_link_to_a_deleted_run_says_so(server: Server, page: Page) -> None:

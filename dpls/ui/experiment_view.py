@@ -51,7 +51,13 @@ def choose(kind: str) -> Stored | None:
     address.bind("experiment", None, lambda name: name in known)
     if st.session_state["experiment"] is None:
         st.session_state["experiment"] = next(iter(known))
-    chosen = st.selectbox("Experiment", list(known), format_func=lambda name: name_of(known[name]), key="experiment")
+    chosen = st.selectbox(
+        "Experiment",
+        list(known),
+        format_func=lambda name: name_of(known[name]),
+        key="experiment",
+        persist_state="session",
+    )
     return known[chosen]
 
 

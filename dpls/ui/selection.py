@@ -110,6 +110,7 @@ def choose_run() -> Run:
         list(runs),
         format_func=lambda ident: store.name_of(runs[ident]),
         key="run",
+        persist_state="session",
         width=250,
         on_change=address.forget,
         args=address.OF_A_RUN,
@@ -202,6 +203,7 @@ def _measure(run: Run, config: dict[str, Any]) -> tuple[str, bool]:
         measures,
         format_func=name_of,
         key="measure",
+        persist_state="session",
         width=180,
         help="How difficulty is counted. The article's is 0-1: how often an image was wrong in the first T epochs.",
     )
@@ -214,6 +216,7 @@ def _measure(run: Run, config: dict[str, Any]) -> tuple[str, bool]:
         [CLEAN, ATTACKED],
         required=True,
         key="seen",
+        persist_state="session",
         help="Clean images after each epoch, or the attacked ones of training (training images only).",
     )
     return measure, signal == ATTACKED
@@ -239,6 +242,7 @@ def _normaliser(config: dict[str, Any]) -> NormaliserName:
         format_func=lambda name: SCALE_NAMES[name],
         required=True,
         key="scale",
+        persist_state="session",
         help="min-max, as in the article, keeps the measure's shape; rank spreads difficulty evenly, its mean is 1/2.",
     )
     return chosen or own_normaliser(config)
@@ -259,6 +263,7 @@ def _counted(config: dict[str, Any], epochs: int) -> int:
         1,
         epochs,
         key="T",
+        persist_state="session",
         width=210,
         help=f"Difficulty is counted over the first T epochs. This run itself uses T = {counted_by(config)}.",
     )
@@ -267,12 +272,14 @@ def _counted(config: dict[str, Any], epochs: int) -> int:
 
 def _part() -> int:
     address.bind("images", PARTS[TRAIN], lambda name: name in PARTS)
-    return PARTS.index(st.segmented_control("Images", PARTS, required=True, key="images") or PARTS[TRAIN])
+    return PARTS.index(
+        st.segmented_control("Images", PARTS, required=True, key="images", persist_state="session") or PARTS[TRAIN]
+    )
 
 
 def _filters(facts: store.Facts, part: int) -> tuple[list[str], list[str]]:
     address.bind("class", [], lambda names: set(names) <= set(facts.classes))
-    classes = st.multiselect("Class", facts.classes, key="class", placeholder="all")
+    classes = st.multiselect("Class", facts.classes, key="class", persist_state="session", placeholder="all")
     causes: list[str] = []
     planted = [*facts.causes[1:], UNPLANTED]
     if len(planted) > 1 and part == TRAIN:
@@ -281,6 +288,7 @@ def _filters(facts: store.Facts, part: int) -> tuple[list[str], list[str]]:
             "Planted cause",
             planted,
             key="cause",
+            persist_state="session",
             placeholder="all",
             help="Some training images were made hard on purpose, so that one can check what difficulty finds.",
         )
@@ -295,6 +303,7 @@ def _range() -> tuple[float, float]:
         1.0,
         step=0.01,
         key="range",
+        persist_state="session",
         help="0 is the easiest training image, 1 the hardest. Drag across the histogram to set it.",
     )
     return chosen

@@ -60,6 +60,7 @@ def ask() -> tuple[RunConfig | None, str]:
         [*names, *runs],
         format_func=lambda name: f"settings of {store.name_of(runs[name])}" if name in runs else f"preset {name}",
         key="from",
+        persist_state="session",
         on_change=address.forget,
         args=("lambda",),
         help="A preset, or an earlier run's settings. What two runs have in common at the start is trained once.",
