@@ -1,6 +1,7 @@
 """The lambda_min cockpit: what a lambda_min does to every label, before anything is trained."""
 
 import math
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -17,6 +18,8 @@ from dpls.ui.selection import Selection, select
 BAND = {"few": (0.8, 0.9), "many": (0.7, 0.9)}
 """Mean factors the article advises, for 10 classes and for 100."""
 MANY_CLASSES = 50
+CARD: dict[str, Any] = {"border": True, "height": "stretch", "delta_arrow": "off"}
+CARD_HEIGHT = 108  # pixels: a metric with its delta; fixed, so that nothing below jumps when the metrics have loaded
 
 
 def solve(s: Selection, difficulty: np.ndarray) -> None:
@@ -87,30 +90,33 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     low, high = BAND["many" if classes >= MANY_CLASSES else "few"]
     place = "inside" if low <= mean <= high else "below" if mean < low else "above"
 
-    with st.container(key="cards-smoothing"):
-        cards = st.grid(4, min_column_width=170)
+    cards = st.grid(4, min_column_width=170, row_height=CARD_HEIGHT)
     cards.metric(
         "Mean factor",
         f"{mean:.3f}",
         f"{place} {low:g} to {high:g}",
         delta_color="green" if place == "inside" else "orange",
-        delta_arrow="off",
-        border=True,
         help=f"Exactly {mean:.8f}. The article advises {low:g} to {high:g} for"
         f" {'100' if classes >= MANY_CLASSES else '10'} classes.",
+        **CARD,
     )
-    cards.metric("Smallest factor", f"{factors.min():.3f}", border=True, help="That of the hardest image.")
+    cards.metric("Smallest factor", f"{factors.min():.3f}", "the hardest image", delta_color="off", **CARD)
     cards.metric(
         "On the hardest fifth",
         f"{fifths[-1]:.0%}",
-        border=True,
-        help="Its share of all mass taken from labels. Uniform smoothing would take 20 % there.",
+        "20% if all alike",
+        delta_color="off",
+        help="Its share of all mass taken from labels.",
+        **CARD,
     )
+    hard = factors > 0.999
     cards.metric(
         "Hard labels",
-        f"{np.mean(factors > 0.999):.0%}",
-        border=True,
+        f"{hard.mean():.0%}",
+        f"{hard.sum():,} images",
+        delta_color="off",
         help="Images whose label keeps practically everything.",
+        **CARD,
     )
 
     halves = st.grid(2, min_column_width=420, gap="large")

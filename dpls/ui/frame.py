@@ -22,10 +22,9 @@ FRAMED = "framed"
 ROOM = """<style>
 [class*="st-key-row-"] { min-height: 4.3rem }
 [class*="st-key-line-"] { min-height: 2.6rem }
-[class*="st-key-cards-"] { min-height: 7.4rem }
 </style>"""
 """Containers keep their room while their widgets are loaded, so that nothing below jumps: of labelled widgets (keys
-that begin with row-), of unlabelled ones (line-), of metrics (cards-)."""
+that begin with row-), of unlabelled ones (line-)."""
 SETTLING = 0.15  # seconds: the empty page takes its full width before anything stands on it that would jump
 WARM_UP = 4.0  # seconds: the first page is drawn before torch takes the processor
 ICON = str(Path(__file__).with_name("icon.png"))
