@@ -24,11 +24,12 @@ demo: setup
 	$(PY) -m dpls train demo --label demo
 	$(PY) -m dpls train demo-standard --label demo-standard
 
+# Two files at a time: most tests use one core, or wait for a browser.
 test: setup
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
 
 doctor: setup
 	$(PY) -m dpls doctor
