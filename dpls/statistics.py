@@ -54,10 +54,10 @@ class Difference(Estimate):
         """In words, without the counts."""
         if math.isnan(self.value):
             return "nothing to compare yet"
-        points, half = 100 * self.value, 100 * self.half
+        points, half = round(100 * self.value, 1) + 0.0, 100 * self.half  # + 0.0: never "-0.0"
         if not self.is_seen:
             return f"no difference seen ({points:+.1f} ± {half:.1f} points)"
-        return f"{'higher' if points > 0 else 'lower'} by {abs(points):.1f} ± {half:.1f} points"
+        return f"{'higher' if self.value > 0 else 'lower'} by {abs(points):.1f} ± {half:.1f} points"
 
     def __str__(self) -> str:
         if math.isnan(self.value):

@@ -619,7 +619,7 @@ def test_a_terminal_shows_cost_progress_and_verdict(pruned: Finished) -> None:
     assert "Attacked means PGD1, eps 0.1" in pruned.printed
     result = result_of(pruned.stored)
     assert result.claims
-    assert all(f": {claim.seen}" in pruned.printed for claim in result.claims)
+    assert all(f": {claim.words}" in pruned.printed for claim in result.claims)
     assert result.text() in pruned.printed
 
 

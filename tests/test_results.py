@@ -4,6 +4,7 @@ Outcomes are made here from a planted truth, example by example, as the runs of 
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +20,9 @@ from dpls import statistics
 from dpls.experiments import membership, pruning, subsets
 from dpls.experiments.outcomes import ALL, COLUMNS, Outcomes, among, arm, dropped, kept, role_of
 from dpls.experiments.plans import read_experiment
-from dpls.experiments.results import Images, Line, Result, compare, p_values, result_of, seen
+from dpls.experiments.results import Images, Line, Result, compare, p_values, result_of, seen, sentence
 from dpls.experiments.stored import Stored
+from dpls.statistics import Difference
 from dpls.subsets import Subset
 
 BORDER, EPOCHS = 5, 20
@@ -231,12 +233,28 @@ def test_pruning_finds_what_was_planted_and_nothing_else(seeds: int) -> None:
             assert len(ps) == seeds and (max(ps) < 0.001 if gain else min(ps) > 0.005)
     reference = line_of(result, "adversarial", ALL, "attacked, best")
     assert reference.difference is None and abs(reference.estimate.value - 0.5) < 0.05
-    best, last = result.claims[0].seen.split("\n\n")
-    for which in GAINS:
-        for words, quantity in ((best, "attacked, best"), (last, "attacked, last")):
-            change = line_of(result, "adversarial", dropped(which, 0.2), quantity).difference
-            assert change is not None and change.short in words and change.counts in words
-    assert result.claims[0].verdict == "agrees"
+    claim = result.claims[0]
+    for which, words in zip(("hardest", "easiest", "matched"), claim.numbers, strict=False):
+        for end in ("best", "last"):
+            change = line_of(result, "adversarial", dropped(which, 0.2), f"attacked, {end}").difference
+            assert change is not None and f"{end}: {change.short}" in words and change.counts in claim.numbers[3]
+    assert claim.verdict == "agrees"
+    assert claim.seen.startswith("Without the hardest, the network withstands attacks more often, by ")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (Difference(0.024, 0.004, 0.044, 90), "More, by 2.4 ± 2.0 points."),
+        (Difference(-0.024, -0.044, -0.004, 90), "Less, by 2.4 ± 2.0 points."),
+        (Difference(-0.0004, -0.02, 0.0192, 90), "Who knows: no difference seen (+0.0 ± 2.0 points)."),
+        (Difference(math.nan, math.nan, math.nan, 0), "Not finished yet."),
+        (None, "Not finished yet."),
+    ],
+)
+def test_a_difference_becomes_a_plain_sentence(change: Difference | None, expected: str) -> None:
+    """It claims a direction only where the interval does not span zero, and never says -0.0."""
+    assert sentence(change, higher="More,", lower="Less,", unseen="Who knows") == expected
 
 
 def test_pruning_says_what_the_article_claims_and_what_was_seen() -> None:
@@ -244,7 +262,7 @@ def test_pruning_says_what_the_article_claims_and_what_was_seen() -> None:
     result = pruning.summarise(settings_of("pruning", seeds=3), o)
     text, table = result.text(), result.table()
     for claim in result.claims:
-        assert f"The article: {claim.article}" in text and f": {claim.seen}" in text
+        assert f"The article: {claim.article}" in text and f": {claim.words}" in text
     for note in result.notes:
         assert f"Note: {note}" in text
     assert len(table) == len(result.lines) == 16
@@ -264,7 +282,7 @@ def test_an_arm_is_compared_with_the_one_of_its_objective() -> None:
     for which in GAINS:
         line = line_of(result, "standard", arm(dropped(which, 0.2), standard=True), "clean, best")
         assert line.difference is not None and line.against == arm(ALL, standard=True)
-        assert abs(line.difference.value - 0.05) < 0.02 and line.difference.short in result.claims[1].seen
+        assert abs(line.difference.value - 0.05) < 0.02 and line.difference.short in result.claims[1].words
     assert "standard training" in result.claims[1].article
 
 
@@ -287,7 +305,7 @@ def test_the_sweep_and_the_doses_are_drawn_from_what_is_there() -> None:
         assert series.y[0].value > series.y[-1].value + 0.05
     assert pruning.doses(settings, World().outcomes(truths))[1][0] == dropped("hardest", 0.2, refill=True)
     (claim,) = [claim for claim in result.claims if "its theory" in claim.article]
-    assert claim.seen.count("lower by ") == 2
+    assert claim.words.count("lower by ") == 2 and "the less often the network withstands attacks" in claim.seen
     assert "How much to drop" in result.text() and "Dose and response" in result.text()
 
 
@@ -361,7 +379,7 @@ def test_subsets_are_compared_with_a_random_one() -> None:
         for name, which in (("hardest", "hardest"), ("easiest", "easiest"), ("random", "matched")):
             column, kind = ("clean_best", "clean") if standard else ("attacked_best", "attacked")
             estimate = statistics.mean(o.right(arm(kept(which, 0.2), standard=standard), column))
-            assert f"{name} 20%: {estimate} {kind}" in claim.seen
+            assert f"Only {name} 20%: {estimate} {kind}." in claim.numbers
         assert claim.article in result.text()
     assert "ends below 10% robust accuracy" in result.claims[0].article
     assert result.claims[1].verdict == "cannot tell", "no difference seen is no proof of none"
@@ -375,6 +393,8 @@ def test_each_half_of_the_articles_claim_on_subsets_has_a_verdict_of_its_own() -
         o.outcomes.loc[row, column] = 0.0
     claims = subsets.summarise(settings_of("subsets", standard=True, seeds=3), Outcomes(o.outcomes, o.scores)).claims
     assert [claim.verdict for claim in claims] == ["agrees", "disagrees"]
+    assert "in 0% of the test images, less often than guessing" in claims[0].seen
+    assert "right less often on the hardest alone than on the easiest alone, by " in claims[1].seen
 
 
 def collapse(o: Outcomes, share: float = 0.2) -> pd.DataFrame:
@@ -529,12 +549,12 @@ def test_membership_finds_a_planted_gap(seeds: int) -> None:
     for name, gap in (("hardest 20%", 0.89), ("random 20%", 0.49), ("easiest 20%", 0.02)):
         change = line_of(result, "adversarial", f"{name}, included", "clean").difference
         assert change is not None and abs(change.value - gap) < 0.09 and (gap < 0.1 or change.is_seen)
-    claims = {claim.article.split(":")[0]: claim.seen for claim in result.claims}
+    claims = {claim.article.split(":")[0]: claim.words for claim in result.claims}
     assert "higher by" in claims["Hard examples are memorized, others learnt."]
-    assert "lower by" in claims["DPLS reduces memorization."]
+    assert "lower by" in claims["DPLS reduces memorization."] and "fewer" in claims["DPLS reduces memorization."]
     text = result.text()
     assert "about 100% right when included" in text
-    assert all(f": {claim.seen}" in text for claim in result.claims)
+    assert all(f": {claim.words}" in text for claim in result.claims)
     assert [claim.verdict for claim in result.claims] == ["agrees"] * 3
 
 
@@ -734,7 +754,7 @@ def test_arms_of_different_seeds_are_not_compared() -> None:
     assert seen(o, name, "attacked_best", ALL) is None
     assert [line.difference for line in compare(o, "adversarial", [name], ALL)] == [None] * 8
     result = shown("pruning", o)
-    assert not result.charts and "not finished yet." in result.claims[0].seen
+    assert not result.charts and result.claims[0].words == "Not finished yet."
 
 
 def test_gaps_of_different_seeds_are_not_compared() -> None:
@@ -748,7 +768,8 @@ def test_gaps_of_different_seeds_are_not_compared() -> None:
     runs += [(hardest, first), (hardest, third), (random, second), (smoothed, second)]
     o = only(WHOLE["membership"], runs)
     result = shown("membership", o)
-    assert len(result.claims) == 1 and "hardest: " in result.claims[0].seen and "random: " in result.claims[0].seen
+    assert len(result.claims) == 1
+    assert [line.split(" ")[0] for line in result.claims[0].numbers] == ["Hardest", "Random", "Clean"]
     for name in ("hardest", "matched"):
         found = membership.gap(o, name, 0.2, "clean_last")
         assert found is not None and np.array_equal(np.isnan(found[0]), np.isnan(found[1]))

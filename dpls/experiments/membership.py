@@ -10,7 +10,20 @@ from numpy.typing import NDArray
 
 from dpls import statistics
 from dpls.experiments.outcomes import ALL, Outcomes, among, arm, dropped, percent
-from dpls.experiments.results import QUANTITIES, Claim, Dot, Dots, Images, Line, Result, about, ties, verdict
+from dpls.experiments.results import (
+    NOT_YET,
+    QUANTITIES,
+    Claim,
+    Dot,
+    Dots,
+    Images,
+    Line,
+    Result,
+    about,
+    sentence,
+    ties,
+    verdict,
+)
 from dpls.statistics import Difference
 
 SIDES = ("hardest", "easiest", "matched")
@@ -178,23 +191,40 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
     for which, found in gaps.items():
         if found:
             excluded, included = (statistics.mean(values) for values in found)
-            told.append(f"{NAMES[which]}: {included} included, {excluded} excluded")
+            told.append(f"{NAMES[which].capitalize()} {percent(share)}: {included} included, {excluded} excluded.")
     hard, other = gaps["hardest"], gaps["matched"]
+    right = [statistics.mean(values).value for values in hard] if hard else []
     claims = [
         Claim(
             "CIFAR-10, the hardest 5,000 of 50,000 (10%): about 100% right when included, about 0% when excluded; the"
             " easiest are right either way.",
-            "; ".join(told) + " (clean)." if told else "Not finished yet.",
+            f"Of the hardest {percent(share)}, {right[1]:.0%} are right when the network saw them in training, and"
+            f" {right[0]:.0%} when it did not."
+            if hard
+            else NOT_YET,
             verdict(statistics.difference(*hard) if hard else None, "higher"),
+            [*told, "Clean accuracy on these training images at the last epoch."] if told else (),
         )
     ]
     if hard and other and (change := statistics.between(other[1] - other[0], hard[1] - hard[0])).n:
-        said = f"Included minus excluded, the hardest against random: {change}."
-        claims.append(Claim("Hard examples are memorized, others learnt.", said, verdict(change, "higher")))
+        said = sentence(
+            change,
+            higher="To have been seen in training helps the hardest more than random ones,",
+            lower="To have been seen in training helps the hardest less than random ones,",
+            unseen="Whether to have been seen helps the hardest more than random ones cannot be told",
+        )
+        numbers = [f"Included minus excluded, the hardest against random: {change}."]
+        claims.append(Claim("Hard examples are memorized, others learnt.", said, verdict(change, "higher"), numbers))
     smooth = gap(o, "hardest", share, "clean_last", dpls=True) if settings["dpls"] else None
     if hard and smooth and (change := statistics.between(hard[1] - hard[0], smooth[1] - smooth[0])).n:
-        said = f"Included minus excluded of the hardest, DPLS against hard labels: {change}."
-        claims.append(Claim("DPLS reduces memorization.", said, verdict(change, "lower")))
+        said = sentence(
+            change,
+            higher="With DPLS more of the hardest are memorized,",
+            lower="With DPLS fewer of the hardest are memorized,",
+            unseen="Whether DPLS memorizes fewer of the hardest cannot be told",
+        )
+        numbers = [f"Included minus excluded of the hardest, DPLS against hard labels: {change}."]
+        claims.append(Claim("DPLS reduces memorization.", said, verdict(change, "lower"), numbers))
     return claims
 
 

@@ -6,7 +6,21 @@ import numpy as np
 
 from dpls import statistics
 from dpls.experiments.outcomes import ALL, Outcomes, arm, dropped, percent
-from dpls.experiments.results import Chart, Claim, Images, Result, Series, about, compare, dots_of, seen, ties, verdict
+from dpls.experiments.results import (
+    Chart,
+    Claim,
+    Images,
+    Result,
+    Series,
+    about,
+    compare,
+    dots_of,
+    seen,
+    sentence,
+    ties,
+    verdict,
+)
+from dpls.statistics import Difference
 
 SIDES = ("hardest", "easiest", "matched")
 
@@ -83,18 +97,15 @@ def _doses(settings: dict[str, Any], o: Outcomes) -> Chart:
 def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
     share = settings["share"]
     arms = {which: dropped(which, share) for which in SIDES}
-    told = [
-        f"Attacked, best: {_words(o, arms, 'attacked_best')}",
-        f"Attacked, last: {_words(o, arms, 'attacked_last')}",
-    ]
-    told += _planted(settings, o)
+    change = seen(o, arms["hardest"], "attacked_best", ALL)
     found = [
         Claim(
             "CIFAR-10, the hardest 10,000 of 50,000 (20%) dropped after epoch 100 of 110: robust accuracy rises by more"
             " than 1.5 points; dropping the easiest lowers it. (Its own table has -0.3 under PGD-20 and +0.8 under a"
             " stronger attack for 10%.)",
-            "\n\n".join(told),
-            verdict(seen(o, arms["hardest"], "attacked_best", ALL), "higher"),
+            _sentence(change, "the network withstands attacks"),
+            verdict(change, "higher"),
+            [*_numbers(o, arms, "attacked"), *_planted(settings, o)] if change else (),
         )
     ]
     standard = {which: arm(dropped(which, share), standard=True) for which in SIDES}
@@ -102,10 +113,11 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
         found.append(
             Claim(
                 "In standard training the effect is visibly smaller.",
-                "\n\n".join(
-                    f"Clean, {end}: {_words(o, standard, f'clean_{end}', arm(ALL, standard=True))}"
-                    for end in ("best", "last")
+                _sentence(
+                    seen(o, standard["hardest"], "clean_best", arm(ALL, standard=True)),
+                    "standard training is right on clean images",
                 ),
+                numbers=_numbers(o, standard, "clean", arm(ALL, standard=True)),
             )
         )
     x, names = doses(settings, o)
@@ -115,28 +127,44 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
             for end in ("best", "last")
         }
         told = [f"{end}: {slope.short}" for end, slope in slopes.items() if slope.n]
-        said = (
-            f"Attacked accuracy from none to all of the hardest included, {'; '.join(told)} ({slopes['best'].counts})."
+        best = slopes["best"]
+        trend = sentence(
+            best,
+            higher="The more of the hardest stay in, the more often the network withstands attacks, from none to all",
+            lower="The more of the hardest stay in, the less often the network withstands attacks, from none to all",
+            unseen="From none to all of the hardest included",
         )
         found.append(
             Claim(
                 "More hard examples, less robust accuracy on normal ones (its theory).",
-                said if told else NOT_YET,
-                verdict(slopes["best"], "lower"),
+                trend,
+                verdict(best, "lower"),
+                [f"Attacked accuracy from none to all, {'; '.join(told)} ({best.counts})."] if told else (),
             )
         )
     return found
 
 
-NOT_YET = "Not finished yet."
+def _sentence(change: Difference | None, does: str) -> str:
+    return sentence(
+        change,
+        higher=f"Without the hardest, {does} more often,",
+        lower=f"Without the hardest, {does} less often,",
+        unseen=f"Whether {does} more often without the hardest cannot be told",
+    )
 
 
-def _words(o: Outcomes, arms: dict[str, str], column: str, against: str = ALL) -> str:
+def _numbers(o: Outcomes, arms: dict[str, str], kind: str, against: str = ALL) -> list[str]:
+    """A line for each that was dropped: what it changed at the best and at the last checkpoint."""
     names = {"hardest": "the hardest", "easiest": "the easiest", "matched": "as many at random"}
-    changes = {names[which]: seen(o, name, column, against) for which, name in arms.items()}
-    told = [f"without {name} {change.short}" for name, change in changes.items() if change]
-    counts = next((change.counts for change in changes.values() if change), "")
-    return "; ".join(told) + f" ({counts})." if told else NOT_YET[:1].lower() + NOT_YET[1:]
+    told, counts = [], ""
+    for which, name in arms.items():
+        changes = {end: seen(o, name, f"{kind}_{end}", against) for end in ("best", "last")}
+        if known := {end: change for end, change in changes.items() if change}:
+            parts = "; ".join(f"{end}: {change.short}" for end, change in known.items())
+            told.append(f"Without {names[which]}, {parts}.")
+            counts = next(iter(known.values())).counts
+    return [*told, f"Accuracy ({kind}) against training on all images, {counts}."] if told else []
 
 
 def _planted(settings: dict[str, Any], o: Outcomes) -> list[str]:

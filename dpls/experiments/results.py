@@ -39,12 +39,22 @@ class Line(NamedTuple):
     """McNemar's p, seed by seed."""
 
 
+NOT_YET = "Not finished yet."
+
+
 class Claim(NamedTuple):
     """What the article says, what was seen here, and whether that agrees; '' where it is no question of yes or no."""
 
     article: str
     seen: str
+    """One plain sentence."""
     verdict: Verdict = ""
+    numbers: Sequence[str] = ()
+    """What the sentence rests on, a line each."""
+
+    @property
+    def words(self) -> str:
+        return "\n\n".join((self.seen, *self.numbers))
 
 
 class Images(NamedTuple):
@@ -151,7 +161,7 @@ class Result:
             parts.append(f"{title}\n\n{table.to_string(index=False)}")
         for claim in self.claims:
             said = f" ({claim.verdict})" if claim.verdict else ""
-            parts.append(f"The article: {claim.article}\n\nHere{said}: {claim.seen}")
+            parts.append(f"The article: {claim.article}\n\nHere{said}: {claim.words}")
         parts += [f"Note: {note}" for note in self.notes]
         return "\n\n".join(["", *parts])
 
@@ -190,6 +200,15 @@ def verdict(change: Difference | None, expected: Literal["higher", "lower"]) -> 
     if change is None or not change.is_seen:
         return "cannot tell"
     return "agrees" if (change.value > 0) == (expected == "higher") else "disagrees"
+
+
+def sentence(change: Difference | None, *, higher: str, lower: str, unseen: str) -> str:
+    """What a difference means, in one plain sentence with its size."""
+    if change is None or not change.n:
+        return NOT_YET
+    if not change.is_seen:
+        return f"{unseen}: {change.short}."
+    return f"{higher if change.value > 0 else lower} by {100 * abs(change.value):.1f} ± {100 * change.half:.1f} points."
 
 
 def p_values(first: NDArray[np.floating], second: NDArray[np.floating]) -> str:

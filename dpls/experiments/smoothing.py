@@ -7,7 +7,21 @@ from numpy.typing import NDArray
 
 from dpls import statistics
 from dpls.experiments.outcomes import ALL, CONTROLS, Outcomes, smoothed
-from dpls.experiments.results import Chart, Claim, Dot, Dots, Line, Result, Series, about, compare, seen, verdict
+from dpls.experiments.results import (
+    NOT_YET,
+    Chart,
+    Claim,
+    Dot,
+    Dots,
+    Line,
+    Result,
+    Series,
+    about,
+    compare,
+    seen,
+    sentence,
+    verdict,
+)
 from dpls.statistics import Difference
 
 HARDEST = 0.1
@@ -156,7 +170,7 @@ def _controls(o: Outcomes, control: float) -> list[Dots]:
 def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
     grid, control = values(settings, o), settings["control"]
     if not grid:
-        return [Claim("DPLS raises robust accuracy.", "Not finished yet.")]
+        return [Claim("DPLS raises robust accuracy.", NOT_YET)]
     rule = "It has no rule for lambda_min but a mean factor of 0.8 to 0.9 for 10 classes."
     found = [Claim(rule, suggest(settings, o).words)]
     uniform = smoothed(control or 0, "uniform")
@@ -167,9 +181,14 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
             Claim(
                 "CIFAR-10: DPLS 58.4% against 57.2% of uniform smoothing under PGD-20, 54.0% against 52.0% under a"
                 " stronger attack.",
-                f"DPLS {control:g} against uniform smoothing of the same mean, attacked, {told}"
-                f" ({changes['best'].counts}).",
+                sentence(
+                    changes["best"],
+                    higher=f"DPLS {control:g} withstands attacks more often than uniform smoothing of the same mean,",
+                    lower=f"DPLS {control:g} withstands attacks less often than uniform smoothing of the same mean,",
+                    unseen=f"DPLS {control:g} cannot be told from uniform smoothing of the same mean",
+                ),
                 verdict(changes["best"], "higher"),
+                [f"DPLS {control:g} against uniform smoothing, attacked, {told} ({changes['best'].counts})."],
             )
         )
     return found

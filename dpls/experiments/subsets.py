@@ -7,7 +7,20 @@ import pandas as pd
 
 from dpls import statistics
 from dpls.experiments.outcomes import ALL, Outcomes, arm, kept, percent
-from dpls.experiments.results import Claim, Images, Result, Verdict, about, compare, dots_of, ties
+from dpls.experiments.results import (
+    NOT_YET,
+    Claim,
+    Images,
+    Result,
+    Verdict,
+    about,
+    compare,
+    dots_of,
+    seen,
+    sentence,
+    ties,
+)
+from dpls.statistics import Difference
 
 SIDES = ("hardest", "easiest", "matched")
 
@@ -29,16 +42,23 @@ def summarise(settings: dict[str, Any], o: Outcomes) -> Result:
     claims = [
         Claim(
             f"{few} adversarial training ends below 10% robust accuracy, below chance.",
-            _seen(settings, o, collapse, False),
+            _against_chance(settings, o),
             _below_chance(settings, o),
+            _numbers(settings, o, collapse, False),
         )
     ]
     if any(name in o.arms for name in standard):
         claims.append(
             Claim(
                 f"{few} standard training reaches about 78% clean, as much as on the easiest.",
-                _seen(settings, o, collapse, True),
+                sentence(
+                    _hardest_against_easiest(settings, o),
+                    higher="Standard training is right more often on the hardest alone than on the easiest alone,",
+                    lower="Standard training is right less often on the hardest alone than on the easiest alone,",
+                    unseen="Standard training on the hardest alone cannot be told from the easiest alone",
+                ),
                 _alike(settings, o),
+                _numbers(settings, o, collapse, True),
             )
         )
     tables = {"Has it collapsed? What the best checkpoint says of the test images": collapse} if len(collapse) else {}
@@ -56,36 +76,53 @@ def _below_chance(settings: dict[str, Any], o: Outcomes) -> Verdict:
     right = o.right(kept("hardest", settings["share"]), "attacked_best")
     if np.isnan(right).all():
         return "cannot tell"
-    found, chance = statistics.mean(right), 1 / len(o.scores["class"].unique())
+    found, chance = statistics.mean(right), _chance(o)
     return "agrees" if found.high < chance else "disagrees" if found.low > chance else "cannot tell"
+
+
+def _chance(o: Outcomes) -> float:
+    return 1 / len(o.scores["class"].unique())
+
+
+def _against_chance(settings: dict[str, Any], o: Outcomes) -> str:
+    right = o.right(kept("hardest", settings["share"]), "attacked_best")
+    if np.isnan(right).all():
+        return NOT_YET
+    than = {"agrees": "less often than guessing would be", "disagrees": "more often than guessing would be"}
+    compared = than.get(_below_chance(settings, o), "not to be told from guessing")
+    return (
+        f"Trained on the hardest alone, the network is right under attack in {statistics.mean(right).value:.0%} of the"
+        f" test images, {compared} ({_chance(o):.0%})."
+    )
 
 
 def _alike(settings: dict[str, Any], o: Outcomes) -> Verdict:
     """Whether standard training tells the hardest from the easiest; that it does not is no proof of being alike."""
-    easiest, hardest = (
-        o.right(arm(kept(which, settings["share"]), standard=True), "clean_best") for which in ("easiest", "hardest")
-    )
-    if np.isnan(easiest).all() or np.isnan(hardest).all():
-        return "cannot tell"
-    return "disagrees" if statistics.difference(easiest, hardest).is_seen else "cannot tell"
+    change = _hardest_against_easiest(settings, o)
+    return "disagrees" if change and change.is_seen else "cannot tell"
 
 
-def _seen(settings: dict[str, Any], o: Outcomes, collapse: pd.DataFrame, standard: bool) -> str:
+def _hardest_against_easiest(settings: dict[str, Any], o: Outcomes) -> Difference | None:
+    """In standard training, clean; None where a run of it is missing."""
+    easiest, hardest = (arm(kept(which, settings["share"]), standard=True) for which in ("easiest", "hardest"))
+    return seen(o, hardest, "clean_best", easiest)
+
+
+def _numbers(settings: dict[str, Any], o: Outcomes, collapse: pd.DataFrame, standard: bool) -> list[str]:
     share, told = settings["share"], []
     column, kind = ("clean_best", "clean") if standard else ("attacked_best", "attacked")
     names = {arm(kept(which, share), standard=standard): which for which in SIDES}
     for name, which in names.items():
         if not np.isnan(right := o.right(name, column)).all():
             told.append(
-                f"{'random' if which == 'matched' else which} {percent(share)}: {statistics.mean(right)} {kind}"
+                f"Only {'random' if which == 'matched' else which} {percent(share)}: {statistics.mean(right)} {kind}."
             )
-    said = "; ".join(told) + "." if told else "Not finished yet."
     fallen = [
         str(row["arm"]) for row in collapse.to_dict("records") if row["collapsed"] != "no" and row["arm"] in names
     ]
-    if not fallen:
-        return said
-    return f"{said}\n\nCollapsed to one class, so that its accuracy says little: {', '.join(fallen)}."
+    if fallen:
+        told.append(f"Collapsed to one class, so that its accuracy says little: {', '.join(fallen)}.")
+    return told
 
 
 def _collapse(o: Outcomes, names: list[str]) -> pd.DataFrame:

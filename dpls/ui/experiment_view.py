@@ -164,8 +164,10 @@ def show(e: Stored, result: Result) -> None:
             said.caption("The article")
             said.markdown(escape(claim.article))
             was.caption(f"Here{MARKS[claim.verdict]}")
-            was.markdown("\n\n".join(escape(part[:1].upper() + part[1:]) for part in claim.seen.split("\n\n")))
-    grid = st.grid(2, min_column_width=420, gap="large")
+            was.markdown(escape(claim.seen))
+            if claim.numbers:
+                was.caption("\n".join(f"- {escape(line)}" for line in claim.numbers))
+    grid = st.grid(2, min_column_width=420, gap=("small", "large"))
     for number, dots in enumerate(result.dots):
         with grid.cell():
             st.markdown(f"**{escape(dots.title)}**")
