@@ -170,23 +170,29 @@ def _line(y: Any, name: str, colour: str, dash: str, hover: str, x: Any = None) 
 
 
 def shares(names: Sequence[str], values: NDArray[np.floating], label: str, colour: str, most: int = 6) -> go.Figure:
-    """The largest shares of a distribution over classes as bars, largest on top; the label's own is always there."""
-    order = np.argsort(-values, kind="stable")[:most].tolist()
+    """The largest shares of a distribution over classes as bars, largest on top; the label's own is always there, and
+    what is left to all others together comes last."""
+    order = np.argsort(-values, kind="stable")[: most if len(names) > most + 1 else None].tolist()
     if names.index(label) not in order:
         order[-1] = names.index(label)
-    order = order[::-1]
+    shown, labels = values[order].tolist(), plain([names[k] for k in order])
+    colours = [colour if names[k] == label else GREY for k in order]
+    if others := len(names) - len(order):
+        shown.append(max(0.0, float(values.sum()) - sum(shown)))
+        labels.append(f"({others:,} others)")
+        colours.append(GREY)
     bars = {
         "type": "bar",
-        "x": values[order],
-        "y": plain([names[k] for k in order]),
+        "x": shown[::-1],
+        "y": labels[::-1],
         "orientation": "h",
-        "marker": {"color": [colour if names[k] == label else GREY for k in order]},
-        "text": [f"{values[k]:.1%}" for k in order],
+        "marker": {"color": colours[::-1]},
+        "text": [f"{share:.1%}" for share in shown[::-1]],
         "textposition": "outside",
         "cliponaxis": False,
     }
     return figure(
-        30 + 26 * len(order),
+        30 + 26 * len(shown),
         [bars],
         {"range": [0, 1], "showticklabels": False, "showgrid": False, "zeroline": False},
         {"type": "category"},
@@ -259,7 +265,7 @@ def factor_curve(factors: NDArray[np.floating], lambda_min: float, mean: float) 
     return figure(
         300,
         [dpls | {"mode": "lines", "line": {"color": SMOOTHED, "width": 3}}, twin | {"mode": "lines"}],
-        {"title": "training images, easiest to hardest", "tickformat": ".0%", "range": [0, 1]},
+        {"title": "training images, easiest to hardest", "tickformat": ".0%", "range": [0, 1], "dtick": 0.25},
         {"title": "factor (mass on the label)", "range": [min(0.45, lambda_min - 0.05), 1.02]},
     )
 

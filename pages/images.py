@@ -23,7 +23,7 @@ with page("Images", "Sorted by difficulty. Click an image to see why it is hard.
     address.bind("first", "hardest", lambda name: name in ORDERS)
     address.bind("rows", "all together", lambda name: name in ROWS)
     address.bind("id", None, lambda example: example is None or 0 <= example < len(s.facts.labels))
-    with st.container(horizontal=True, vertical_alignment="bottom", key="row-order"):
+    with st.container(horizontal=True, key="row-order"):
         first = st.segmented_control("First", ORDERS, required=True, key="first", persist_state="session")
         rows = st.segmented_control("Rows", ROWS, required=True, key="rows", persist_state="session")
         example = st.number_input(

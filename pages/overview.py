@@ -16,7 +16,8 @@ def show_extremes(run: Run) -> None:
         return
     hardest, natural, easiest = images.extremes(s, 14)
     planted = int((s.facts.cause[hardest] > 0).sum())
-    why = f" {planted} of these {len(hardest)} were made hard on purpose: the mark says how." if planted else ""
+    which = "All of these" if planted == len(hardest) else f"{planted} of the {len(hardest)} hardest"
+    why = f" {which} were made hard on purpose: the mark says how." if planted else ""
     by = "wrong most often" if s.measure == "zero_one" else f"by {s.measure_name}"
     st.markdown(f"**Hardest**: {by} in the first {s.counted} epochs.{why}")
     images.show(s, hardest, "hardest", one_row=True, then="pages/images.py")

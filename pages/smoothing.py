@@ -1,7 +1,7 @@
 """The lambda_min cockpit: what a lambda_min does to every label, before anything is trained."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
@@ -15,9 +15,9 @@ from dpls.ui import address, images, store, tested
 from dpls.ui.frame import escape, page, read_only
 from dpls.ui.selection import Selection, select
 
-BAND = {"few": (0.8, 0.9), "many": (0.7, 0.9)}
-"""Mean factors the article advises, for 10 classes and for 100."""
-MANY_CLASSES = 50
+BANDS = ((50, 0.7, 0.9, "100"), (6, 0.8, 0.9, "10"))
+"""Mean factors the article advises for 100 classes and for 10, and from how many classes on that is taken for a guide;
+a label of fewer says too little of theirs."""
 CARD: dict[str, Any] = {"border": True, "height": "stretch", "delta_arrow": "off"}
 CARD_HEIGHT = 108  # pixels: a metric with its delta; fixed, so that nothing below jumps when the metrics have loaded
 
@@ -34,6 +34,16 @@ def solve(s: Selection, difficulty: np.ndarray) -> None:
         st.session_state["lambda_min"] = max(round(found, 3), math.ceil(1000 / len(s.facts.classes)) / 1000)
     except UserError as error:
         st.session_state["refused"] = str(error)
+
+
+def judge(mean: float, classes: int) -> tuple[str, Literal["green", "orange", "off"], str]:
+    """Where a mean factor lies in the article's band: a note, its colour, and the advice in a sentence."""
+    for least, low, high, studied in BANDS:
+        if classes >= least:
+            place = "inside" if low <= mean <= high else "below" if mean < low else "above"
+            advice = f"The article advises {low:g} to {high:g} for {studied} classes."
+            return f"{place} {low:g} to {high:g}", "green" if place == "inside" else "orange", advice
+    return f"{classes} classes", "off", "The article advises none for so few classes."
 
 
 with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 - lambda_min) \\* difficulty."):
@@ -87,17 +97,15 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
         for parts in (10, 5)
     )
     mean = float(factors.mean())
-    low, high = BAND["many" if classes >= MANY_CLASSES else "few"]
-    place = "inside" if low <= mean <= high else "below" if mean < low else "above"
+    note, colour, advice = judge(mean, classes)
 
     cards = st.grid(4, min_column_width=170, row_height=CARD_HEIGHT)
     cards.metric(
         "Mean factor",
         f"{mean:.3f}",
-        f"{place} {low:g} to {high:g}",
-        delta_color="green" if place == "inside" else "orange",
-        help=f"Exactly {mean:.8f}. The article advises {low:g} to {high:g} for"
-        f" {'100' if classes >= MANY_CLASSES else '10'} classes.",
+        note,
+        delta_color=colour,
+        help=f"Exactly {mean:.8f}. {advice}",
         **CARD,
     )
     cards.metric("Smallest factor", f"{factors.min():.3f}", "the hardest image", delta_color="off", **CARD)

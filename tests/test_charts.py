@@ -68,12 +68,14 @@ def test_factor_curve_keeps_both_ends() -> None:
     assert list(twin.y) == [0.75, 0.75]
 
 
-def test_shares_always_show_the_label() -> None:
-    values = np.array([0.5, 0.2, 0.1, 0.08, 0.06, 0.04, 0.02])
-    found = charts.shares(list("abcdefg"), values, "g", charts.CLEAN)
-    assert "g" in found.data[0].y
-    assert len(found.data[0].y) == 6
-    assert found.data[0].marker.color[list(found.data[0].y).index("g")] == charts.CLEAN
+def test_shares_always_show_the_label_and_what_is_left_to_others() -> None:
+    values = np.array([0.5, 0.2, 0.1, 0.08, 0.05, 0.04, 0.02, 0.01])
+    (bars,) = charts.shares(list("abcdefgh"), values, "g", charts.CLEAN).data
+    assert list(bars.y) == ["(2 others)", "g", "e", "d", "c", "b", "a"]
+    np.testing.assert_allclose(bars.x, [0.05, 0.02, 0.05, 0.08, 0.1, 0.2, 0.5])
+    assert bars.marker.color[1] == charts.CLEAN and charts.CLEAN not in bars.marker.color[2:]
+    (few,) = charts.shares(list("abcdefg"), values[:7], "g", charts.CLEAN).data
+    assert list(few.y) == list("gfedcba")
 
 
 def test_curves_of_a_run_without_rows_or_attack() -> None:

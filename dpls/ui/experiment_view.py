@@ -105,6 +105,8 @@ def _panel(e: Stored, drawn: Counter[str]) -> None:
     if progress.seconds_left and states["running"]:
         minutes, seconds = divmod(round(progress.seconds_left), 60)
         words += f" · {minutes}:{seconds:02d} left"
+    elif states["cancelled"] and not states["queued"]:
+        words += " · stopped"
     working = [run for run in e.runs().values() if run.is_locked()]
     for run in working[:3]:
         status = run.status()

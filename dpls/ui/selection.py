@@ -120,7 +120,7 @@ def choose_run() -> Run:
 
 def select() -> Selection:
     """Draws the choices in a row; raises UserError with the next step where the run has nothing to show yet."""
-    with st.container(horizontal=True, vertical_alignment="bottom", key="row-selection"):
+    with st.container(horizontal=True, key="row-selection"):
         run = choose_run()
         config = run.config()["config"]
         epochs = store.committed(run)
@@ -133,12 +133,15 @@ def select() -> Selection:
         measure, adversarial = _measure(run, config)
         normaliser = _normaliser(config)
         counted = None if store.is_imported(measure) else _counted(config, epochs)
-        with st.popover("Filter", icon=":material/filter_alt:"):
+        below = st.container(width="content")
+        below.space("small")  # as high as the labels beside it
+        buttons = below.container(horizontal=True, width="content")
+        with buttons.popover("Filter", icon=":material/filter_alt:"):
             part = TRAIN if adversarial else _part()  # only training images are attacked while training goes on
             classes, causes = _filters(facts, part)
             low, high = _range()
         if classes or causes or (low, high) != EVERYTHING:
-            st.button("Clear filters", on_click=address.forget, args=FILTERS, icon=":material/filter_alt_off:")
+            buttons.button("Clear filters", on_click=address.forget, args=FILTERS, icon=":material/filter_alt_off:")
     return selection_of(
         run, measure, adversarial, counted, normaliser, part=part, classes=classes, causes=causes, low=low, high=high
     )
