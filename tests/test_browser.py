@@ -370,9 +370,9 @@ def test_moving_the_slider_changes_the_factors(server: Server, page: Page) -> No
     for _ in range(5):
         thumb.press("ArrowRight")
     expect(metric).not_to_have_text(before)
-    page.wait_for_timeout(1500)
-    (chosen,) = re.findall(r"lambda_min=([\d.]+)", page.url)
+    chosen = thumb.input_value()
     assert 0.5 < float(chosen) <= 0.525
+    page.wait_for_url(re.compile(rf"lambda_min={chosen}\b"))
     page.reload()
     drawn(page)
     expect(page.locator(".st-key-lambda_min input[type=range]")).to_have_value(chosen)
