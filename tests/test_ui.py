@@ -1,5 +1,6 @@
 """The pieces pages share: the address, the sprite, what is escaped."""
 
+import ast
 import io
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from dpls.ui import manage, store
+from dpls.ui import address, manage, store
 from dpls.ui.frame import escape
 from dpls.ui.gallery import sprite
 from tests.made_runs import make_run
@@ -92,6 +93,19 @@ def test_values_go_along_to_another_page_and_a_link_wins() -> None:
     app.query_params["T"] = "20"
     app.run()
     assert app.slider(key="T").value == 20
+
+
+def test_widgets_of_the_address_keep_their_value_in_the_session() -> None:
+    """Trap: a widget whose code comes late, after a first click, would show and send its default."""
+    root, seen = Path(address.__file__).parents[2], set()
+    for path in (*root.glob("dpls/ui/*.py"), *root.glob("pages/*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                given = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)}
+                if given.get("key") in address.PARSERS:
+                    seen.add(given["key"])
+                    assert given.get("persist_state") == "session", f"{path.name}, line {node.lineno}"
+    assert seen == address.PARSERS.keys() - {"lambda"}, "all but lambda, which no widget shows"
 
 
 @pytest.mark.parametrize(("channels", "count", "columns"), [(3, 7, 4), (1, 5, 5), (3, 1, 1)])
