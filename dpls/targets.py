@@ -156,9 +156,11 @@ def lambda_min_for(mean: float, difficulty: NDArray[np.floating], classes: int) 
     average = float(np.nan_to_num(np.asarray(difficulty, dtype=np.float64), nan=0.0).mean())
     lowest = 1 - (1 - 1 / classes) * average
     if mean < lowest - 1e-12 or not mean <= 1:
+        by_rank = average < 0.5 and 1 - (1 - 1 / classes) / 2 <= mean <= 1  # ranks have a mean of one half
         raise UserError(
             f"no lambda_min gives a mean factor of {mean:g}: with mean difficulty {average:.4g} and {classes} classes"
-            f" the mean lies between {lowest:.4g} and 1; choose a higher mean or the rank normaliser"
+            f" the mean lies between {lowest:.4g} and 1; choose a mean in between"
+            + (" or the rank normaliser" if by_rank else "")
         )
     return 1.0 if mean == 1 else max(1 - (1 - mean) / average, 1 / classes)
 

@@ -400,9 +400,9 @@ def test_the_cockpit_from_slider_to_branches(server: Server, page: Page) -> None
     wished.press("Enter")
     expect(page.get_by_text("No lambda_min gives a mean factor of 0.01", exact=False)).to_be_visible()
     page.get_by_text("Test these", exact=True).click()
-    values = page.get_by_label("lambda mins", exact=True)
+    values = page.get_by_label("Values of lambda_min", exact=True)
     expect(values).to_be_visible(timeout=2 * SLOW)
-    for label, text in (("lambda mins", "0.3, 0.505, 0.9"), ("control", ""), ("seeds", "1")):
+    for label, text in (("Values of lambda_min", "0.3, 0.505, 0.9"), ("Controls match", ""), ("Seeds", "1")):
         page.get_by_label(label, exact=True).fill(text)
         page.get_by_label(label, exact=True).press("Tab")
     expect(page.get_by_text("4 runs to train", exact=False)).to_be_visible(timeout=2 * SLOW)

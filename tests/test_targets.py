@@ -129,6 +129,16 @@ def test_defect_16_a_mean_of_085_cannot_be_reached_where_difficulty_is_low(avera
         lambda_min_for(0.85, np.full(10, average), 10)
 
 
+def test_a_mean_out_of_reach_names_only_remedies_that_work() -> None:
+    """Ranks have a mean of one half, so they reach down to 0.55 with 10 classes, and no further."""
+    low, half = np.array([0.1, 0.2]), np.array([0.0, 1.0])
+    for mean, difficulty, helps in ((0.6, low, True), (0.5, low, False), (0.5, half, False), (1.2, low, False)):
+        with pytest.raises(UserError, match="choose a mean in between") as refused:
+            lambda_min_for(mean, difficulty, 10)
+        assert ("rank normaliser" in str(refused.value)) is helps
+    lambda_min_for(0.6, half, 10)
+
+
 def test_lambda_min_for_worked_examples() -> None:
     assert lambda_min_for(0.85, np.array([0.25, 0.75, 0.5]), 10) == pytest.approx(0.7)
     assert lambda_min_for(1, np.zeros(3), 10) == 1

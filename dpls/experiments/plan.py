@@ -55,7 +55,9 @@ class Experiment(Component):
     """What all have in common. Their runs train in two phases: with hard labels up to the border, and on."""
 
     base: RunConfig
-    seeds: int = Field(5, ge=1, le=50, description="how often, each with another initialisation, order and noise")
+    seeds: int = Field(
+        5, ge=1, le=50, title="Seeds", description="how often, each with another initialisation, order and noise"
+    )
 
     @model_validator(mode="after")
     def _there_is_a_border(self) -> "Experiment":
@@ -119,11 +121,16 @@ class ByDifficulty(Experiment):
 
     scores: Literal["another_seed", "folds", "same_seed"] = Field(
         "another_seed",
+        title="Scores from",
         description="whose difficulty chooses: a run of another seed; runs that each leave a fold out, so that none"
         " judges what it trained on; or the run itself, which favours the effect that is looked for",
     )
-    folds: int = Field(5, ge=2, le=20, description="folds of cross-fitted scores")
-    standard: bool = Field(True, description="the same with standard training, where the effect should be smaller")
+    folds: int = Field(5, ge=2, le=20, title="Folds", description="folds of cross-fitted scores")
+    standard: bool = Field(
+        True,
+        title="Standard training, too",
+        description="the same with standard training, where the effect should be smaller",
+    )
 
     @model_validator(mode="after")
     def _standard_is_something_else(self) -> "ByDifficulty":

@@ -23,13 +23,21 @@ class Pruning(ByDifficulty):
     """At the learning rate's decay drop the hardest, the easiest or a random share, and go on."""
 
     kind: Literal["pruning"] = "pruning"
-    share: Fractional = Field(0.2, gt=0, lt=0.9, description="share that is dropped", json_schema_extra=article("0.2"))
-    sweep: tuple[Fractional, ...] = Field((0.1, 0.4), description="further shares: hardest and random")
+    share: Fractional = Field(
+        0.2, gt=0, lt=0.9, title="Share dropped", description="share that is dropped", json_schema_extra=article("0.2")
+    )
+    sweep: tuple[Fractional, ...] = Field(
+        (0.1, 0.4), title="Further shares", description="further shares: hardest and random"
+    )
     equal_steps: bool = Field(
-        True, description="the same with as many steps an epoch as before, so that only the examples differ"
+        True,
+        title="Equal steps, too",
+        description="the same with as many steps an epoch as before, so that only the examples differ",
     )
     doses: tuple[Fractional, ...] = Field(
-        (0.25, 0.5, 0.75), description="shares of the hardest that stay in, steps held; 0 and 1 come with equal_steps"
+        (0.25, 0.5, 0.75),
+        title="Shares kept in",
+        description="shares of the hardest that stay in, steps held; 0 and 1 come with equal_steps",
     )
 
     @model_validator(mode="after")
@@ -67,10 +75,17 @@ class Subsets(ByDifficulty):
 
     kind: Literal["subsets"] = "subsets"
     share: Fractional = Field(
-        0.2, gt=0, lt=0.9, description="share that is trained on", json_schema_extra=article("0.2")
+        0.2,
+        gt=0,
+        lt=0.9,
+        title="Share trained on",
+        description="share that is trained on",
+        json_schema_extra=article("0.2"),
     )
     equal_steps: bool = Field(
-        True, description="an epoch has as many steps as with all images: those few are shown again"
+        True,
+        title="Equal steps",
+        description="an epoch has as many steps as with all images: those few are shown again",
     )
 
     def arms(self, seed: int) -> Iterator[Planned]:
@@ -85,16 +100,29 @@ class Membership(ByDifficulty):
     """Train with and without the hardest, the easiest or a random share; test on that share."""
 
     kind: Literal["membership"] = "membership"
-    share: Fractional = Field(0.1, gt=0, lt=0.9, description="share that is excluded", json_schema_extra=article("0.1"))
-    standard: bool = Field(False, description="the same with standard training")
-    dpls: bool = Field(True, description="the same under DPLS: does smoothing reduce memorization?")
+    share: Fractional = Field(
+        0.1,
+        gt=0,
+        lt=0.9,
+        title="Share excluded",
+        description="share that is excluded",
+        json_schema_extra=article("0.1"),
+    )
+    standard: bool = Field(False, title="Standard training, too", description="the same with standard training")
+    dpls: bool = Field(True, title="DPLS, too", description="the same under DPLS: does smoothing reduce memorization?")
     lambda_min: Fractional = Field(
-        0.5, gt=0, le=1, description="factor of the hardest under DPLS", json_schema_extra=article("0.5")
+        0.5,
+        gt=0,
+        le=1,
+        title="lambda_min of DPLS",
+        description="factor of the hardest under DPLS",
+        json_schema_extra=article("0.5"),
     )
     answers: int = Field(
         0,
         ge=0,
         le=20,
+        title="Folds for single images",
         description="folds for answers image by image, each a run without its fold, for each seed; 0: none",
     )
 
@@ -131,10 +159,13 @@ class Smoothing(Experiment):
 
     kind: Literal["smoothing"] = "smoothing"
     lambda_mins: tuple[Fractional, ...] = Field(
-        (0.3, 0.45, 0.6, 0.75, 0.9), min_length=1, description="factors of the hardest to try"
+        (0.3, 0.45, 0.6, 0.75, 0.9),
+        min_length=1,
+        title="Values of lambda_min",
+        description="factors of the hardest to try",
     )
     control: Fractional | None = Field(
-        0.6, gt=0, le=1, description="lambda_min that the controls match; none: no controls"
+        0.6, gt=0, le=1, title="Controls match", description="lambda_min that the controls match; none: no controls"
     )
 
     @model_validator(mode="after")

@@ -55,7 +55,11 @@ class Form:
 
     def _simple(self, name: str, field: FieldInfo, value: Any, path: str) -> Any:
         annotation, optional = _without_none(field.annotation)
-        key, label, help = f"{self._prefix}{path}{name}", name.replace("_", " "), _help(field, path + name)
+        key, label, help = (
+            f"{self._prefix}{path}{name}",
+            field.title or name.replace("_", " "),
+            _help(field, path + name),
+        )
         if get_origin(annotation) is Literal:
             options = [*([NOTHING] if optional else []), *get_args(annotation)]
             chosen = options.index(NOTHING if value is None else value)
