@@ -40,10 +40,11 @@ def judge(mean: float, classes: int) -> tuple[str, Literal["green", "orange", "o
     """Where a mean factor lies in the article's band: a note, its colour, and the advice in a sentence."""
     for least, low, high, studied in BANDS:
         if classes >= least:
-            place = "inside" if low <= mean <= high else "below" if mean < low else "above"
+            shown = round(mean, 3)
+            place = "inside" if low <= shown <= high else "below" if shown < low else "above"
             advice = f"The article advises {low:g} to {high:g} for {studied} classes."
             return f"{place} {low:g} to {high:g}", "green" if place == "inside" else "orange", advice
-    return f"{classes} classes", "off", "The article advises none for so few classes."
+    return f"no range for {classes} classes", "off", "The article advises none for so few classes."
 
 
 with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 - lambda_min) \\* difficulty."):
@@ -78,8 +79,10 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
         "or the mean factor wished",
         min_value=0.0,
         max_value=1.0,
+        value=None,
         step=0.01,
         key="mean",
+        persist_state="session",
         placeholder="e.g. 0.85",
         on_change=solve,
         args=(s, difficulty),
@@ -110,7 +113,7 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     )
     cards.metric("Smallest factor", f"{factors.min():.3f}", "the hardest image", delta_color="off", **CARD)
     cards.metric(
-        "On the hardest fifth",
+        "Smoothing on the hardest fifth",
         f"{fifths[-1]:.0%}",
         "20% if all alike",
         delta_color="off",

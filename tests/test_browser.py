@@ -431,6 +431,26 @@ def test_the_selection_goes_along_and_lives_in_the_address(server: Server, page:
     assert all("pear" in (t.get_attribute("title") or "") for t in page.locator("[data-ready] button").all())
 
 
+def test_after_fast_changes_the_address_says_what_the_page_shows(server: Server, page: Page) -> None:
+    """Trap: an address of two changes ago stayed, and the next click brought its values back."""
+    run = next(r for r in list_runs(server.runs) if r.label() == "made")
+    page.goto(f"{server.url}/difficulty?run={run.id}&measure=el2n&scale=rank")
+    drawn(page)
+    expect(page.get_by_text("Does it find what was planted?")).to_be_visible()
+    scales = page.get_by_role("radiogroup", name="Scale")
+    for gap in (60, 150, 250):
+        for name in ("min-max", "rank", "min-max"):
+            scales.get_by_role("radio", name=name).click(force=True)
+            page.wait_for_timeout(gap)
+        expect(page).to_have_url(re.compile(rf"\?run={run.id}&measure=el2n$"))
+        page.wait_for_timeout(500)
+        expect(page).to_have_url(re.compile(rf"\?run={run.id}&measure=el2n$"))
+        expect(scales.get_by_role("radio", name="min-max")).to_be_checked()
+    page.locator("[data-ready] button").first.click()
+    expect(page.locator("h1")).to_have_text("Images")
+    page.wait_for_url(re.compile(rf"run={run.id}&measure=el2n&id="))
+
+
 def test_a_click_before_the_page_is_whole_loses_nothing(server: Server, page: Page) -> None:
     """Trap: widgets load late, and one that missed the answer with its value would show and send its default."""
 

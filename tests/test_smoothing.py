@@ -86,6 +86,22 @@ def test_as_good_as_uniform_is_said() -> None:
     assert "not distinguishable from uniform" in found.words
 
 
+def test_worse_than_uniform_is_said() -> None:
+    o = made({**arms(), smoothed(0.5): 0.12, smoothed(0.5, "uniform"): 0.3})
+    assert "worse than uniform" in smoothing.suggest(SETTINGS, o).words
+
+
+def test_a_suggestion_counts_the_seeds_it_has_and_compares_none_it_has_not() -> None:
+    """Trap: all hard-label runs come first; DPLS of one seed passed for three, and no common seed for nan."""
+    o = made({**arms(), smoothed(0.5): 0.12})
+    first, second, _ = o.seeds
+    runs = [(ALL, seed) for seed in o.seeds] + [(smoothed(0.5), first), (smoothed(0.5, "uniform"), second)]
+    there = pd.MultiIndex.from_frame(o.outcomes[["arm", "seed"]]).isin(runs)
+    found = smoothing.suggest(SETTINGS, Outcomes(o.outcomes[there], o.scores))
+    assert found.gain.seeds == 1 and "seeds" not in found.words
+    assert found.against_uniform is None and "nan" not in found.words
+
+
 def test_without_an_effect_it_abstains() -> None:
     """The best of several is above zero more often than not; that must not be taken for a gain."""
     suggested = [smoothing.suggest(SETTINGS, made(arms(), seed=seed)).lambda_min for seed in range(40)]

@@ -95,6 +95,24 @@ def test_values_go_along_to_another_page_and_a_link_wins() -> None:
     assert app.slider(key="T").value == 20
 
 
+def test_a_link_from_page_to_page_changes_what_it_names_and_nothing_else() -> None:
+    """Trap: a click on an image opened it by another measure and another T."""
+    app = opened(T="12", measure="aum")
+    app.session_state["page name"] = "two"
+    app.query_params.clear()
+    app.query_params["id"] = "7"
+    app.run()
+    assert (app.slider(key="T").value, app.selectbox(key="measure").value, app.number_input(key="id").value) == (
+        12,
+        "aum",
+        7,
+    )
+    assert app.query_params == {"T": "12", "measure": "aum", "id": "7"}
+    del app.query_params["measure"]
+    app.run()
+    assert app.selectbox(key="measure").value == "zero_one", "on one page the address is all there is to say"
+
+
 def test_widgets_of_the_address_keep_their_value_in_the_session() -> None:
     """Trap: a widget whose code comes late, after a first click, would show and send its default."""
     root, seen = Path(address.__file__).parents[2], set()

@@ -1,7 +1,7 @@
 """Membership: what does a net get right only because it saw it? Include and exclude the hardest, easiest, random."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from dpls.experiments.results import (
     Images,
     Line,
     Result,
+    Verdict,
     about,
+    planted_share,
     sentence,
     ties,
     verdict,
@@ -202,8 +204,14 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
             f" {right[0]:.0%} when it did not."
             if hard
             else NOT_YET,
-            verdict(statistics.difference(*hard) if hard else None, "higher"),
-            [*told, "Clean accuracy on these training images at the last epoch."] if told else (),
+            _memorized(gaps),
+            [
+                *told,
+                "Clean accuracy on these training images at the last epoch.",
+                *planted_share(o, dropped("hardest", share)),
+            ]
+            if told
+            else (),
         )
     ]
     if hard and other and (change := statistics.between(other[1] - other[0], hard[1] - hard[0])).n:
@@ -211,7 +219,7 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
             change,
             higher="To have been seen in training helps the hardest more than random ones,",
             lower="To have been seen in training helps the hardest less than random ones,",
-            unseen="Whether to have been seen helps the hardest more than random ones cannot be told",
+            unseen="To have been seen in training is not seen to help the hardest more than random ones",
         )
         numbers = [f"Included minus excluded, the hardest against random: {change}."]
         claims.append(Claim("Hard examples are memorized, others learnt.", said, verdict(change, "higher"), numbers))
@@ -221,11 +229,25 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
             change,
             higher="With DPLS more of the hardest are memorized,",
             lower="With DPLS fewer of the hardest are memorized,",
-            unseen="Whether DPLS memorizes fewer of the hardest cannot be told",
+            unseen="DPLS is not seen to change how many of the hardest are memorized",
         )
         numbers = [f"Included minus excluded of the hardest, DPLS against hard labels: {change}."]
         claims.append(Claim("DPLS reduces memorization.", said, verdict(change, "lower"), numbers))
     return claims
+
+
+def _memorized(gaps: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]] | None]) -> Verdict:
+    """Whether most of the hardest are right when included, most are not when excluded, and most of the easiest are
+    right either way."""
+    parts = []  # (a set's accuracy, whether it should lie above one half)
+    for which, found in gaps.items():
+        if found and which in ("hardest", "easiest"):
+            excluded, included = (statistics.mean(values) for values in found)
+            parts += [(included, True), (excluded, which == "easiest")]
+    if any((e.high < 0.5) if above else (e.low > 0.5) for e, above in parts):
+        return "disagrees"
+    clear = all((e.low > 0.5) if above else (e.high < 0.5) for e, above in parts)
+    return "agrees" if clear and gaps["hardest"] and gaps["easiest"] else "cannot tell"
 
 
 def _images(settings: dict[str, Any], o: Outcomes) -> list[Images]:

@@ -90,6 +90,10 @@ class Outcomes:
         """The attack of ``attacked``, with its radius."""
         return str(self.outcomes.attrs.get("attack", UNNAMED))
 
+    def seeds_of(self, name: str) -> int:
+        """How many seeds have finished an arm."""
+        return int(self.outcomes.loc[self.outcomes["arm"] == name, "seed"].nunique())
+
     def right(self, name: str, column: str, split: str = "test") -> NDArray[np.float64]:
         """(S, N): which examples an arm gets right."""
         return self._spread(self.outcomes, name, column, split)

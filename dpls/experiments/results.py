@@ -53,6 +53,11 @@ class Claim(NamedTuple):
     """What the sentence rests on, a line each."""
 
     @property
+    def badge(self) -> Verdict:
+        """The verdict, where there is something to judge."""
+        return "" if self.seen == NOT_YET else self.verdict
+
+    @property
     def words(self) -> str:
         return "\n\n".join((self.seen, *self.numbers))
 
@@ -160,7 +165,7 @@ class Result:
         for title, table in self.tables.items():
             parts.append(f"{title}\n\n{table.to_string(index=False)}")
         for claim in self.claims:
-            said = f" ({claim.verdict})" if claim.verdict else ""
+            said = f" ({claim.badge})" if claim.badge else ""
             parts.append(f"The article: {claim.article}\n\nHere{said}: {claim.words}")
         parts += [f"Note: {note}" for note in self.notes]
         return "\n\n".join(["", *parts])
@@ -207,8 +212,17 @@ def sentence(change: Difference | None, *, higher: str, lower: str, unseen: str)
     if change is None or not change.n:
         return NOT_YET
     if not change.is_seen:
-        return f"{unseen}: {change.short}."
+        return f"{unseen} ({round(100 * change.value, 1) + 0.0:+.1f} ± {100 * change.half:.1f} points)."
     return f"{higher if change.value > 0 else lower} by {100 * abs(change.value):.1f} ± {100 * change.half:.1f} points."
+
+
+def planted_share(o: Outcomes, name: str) -> list[str]:
+    """How many of the hardest that an arm left out are hard on purpose: of wrong labels much would be no surprise."""
+    if name not in o.arms or not o.causes().any():
+        return []
+    chosen = o.chosen(name)
+    share = float((chosen & o.causes()).sum() / max(1, chosen.sum()))
+    return [f"{share:.0%} of the hardest were made hard on purpose (wrong labels and such)."]
 
 
 def p_values(first: NDArray[np.floating], second: NDArray[np.floating]) -> str:
@@ -252,14 +266,19 @@ def about(settings: dict[str, Any], o: Outcomes) -> list[str]:
         "folds": f"in {settings.get('folds')} runs that each left a fold out",
         "same_seed": "in the run itself (biased: it favours the effect)",
     }[settings.get("scores", "own")]
-    border, selection, seeds = border_of(settings), base["selection"], len(o.seeds)
+    border, selection = border_of(settings), base["selection"]
+    seeds = min((o.seeds_of(name) for name in o.arms), default=0)
     standard = " (of standard training by clean accuracy)" if settings.get("standard") else ""
     notes = [
         f"Attacked means {o.attack}. Best is the checkpoint chosen by {selection['by']} accuracy on validation images"
         f"{standard} after epoch {border}, last is epoch {base['phases'][-1]['until']}. Difficulty was counted in"
         f" epochs 1 to {border} {who}.",
         "Intervals are 95 %, paired by image and seed; n counts images that some seed had in the set. "
-        + (f"{seeds} of {settings['seeds']} seeds so far." if seeds < settings["seeds"] else f"Seeds: {seeds}.")
+        + (
+            f"Of every arm at least {seeds} of {settings['seeds']} seeds so far."
+            if seeds < settings["seeds"]
+            else f"Seeds: {seeds}."
+        )
         + (" One seed says nothing about other seeds." if seeds == 1 else "")
         + (" So few seeds make differences hard to see." if 1 < seeds < 5 else ""),
     ]

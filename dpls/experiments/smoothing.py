@@ -82,8 +82,9 @@ def suggest(settings: dict[str, Any], o: Outcomes, column: str = "attacked_best"
     drawn = np.stack([statistics.draws(gain) for gain in gains])
     drawn = drawn[:, ~np.isnan(drawn).all(0)]  # while seeds are missing a resample may hold none that is there
     excess = np.nanmax(drawn - means[:, None], axis=0)  # how far the luckiest of them was above its own mean
-    seeds = len(o.seeds)
-    stretch = np.sqrt(seeds / (seeds - 1)) if seeds > 1 else 1.0
+    by_value = [int((~np.isnan(gain)).any(1).sum()) for gain in gains]  # while runs are missing, not all seeds
+    seeds, fewest = by_value[best], min(by_value)
+    stretch = np.sqrt(fewest / (fewest - 1)) if fewest > 1 else 1.0
     half = float(stretch * np.nanquantile(excess, 0.975))
     n = int((~np.isnan(gains[best])).any(0).sum())
     gain = Difference(float(means[best]), float(means[best]) - half, float(means[best]) + half, n, seeds)
@@ -95,7 +96,9 @@ def suggest(settings: dict[str, Any], o: Outcomes, column: str = "attacked_best"
     words = f"lambda_min = {grid[best]:g}: on validation images {_points(gain)} over hard labels"
     if against is None:
         return Suggestion(grid[best], gain, None, words + ".")
-    better = "better than uniform" if against.is_seen and against.value > 0 else "not distinguishable from uniform"
+    better = "not distinguishable from uniform"
+    if against.is_seen:
+        better = "better than uniform" if against.value > 0 else "worse than uniform"
     return Suggestion(grid[best], gain, against, f"{words}; {better} smoothing of the same mean ({_points(against)}).")
 
 
@@ -108,7 +111,10 @@ def _against_uniform(settings: dict[str, Any], o: Outcomes, value: float, column
     uniform = smoothed(settings["control"] or 0, "uniform")
     if value != settings["control"] or uniform not in o.arms:
         return None
-    return statistics.difference(o.right(uniform, column, "validation"), o.right(smoothed(value), column, "validation"))
+    change = statistics.difference(
+        o.right(uniform, column, "validation"), o.right(smoothed(value), column, "validation")
+    )
+    return change if change.n else None
 
 
 def mean_factor(o: Outcomes, name: str) -> float:
@@ -185,7 +191,7 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
                     changes["best"],
                     higher=f"DPLS {control:g} withstands attacks more often than uniform smoothing of the same mean,",
                     lower=f"DPLS {control:g} withstands attacks less often than uniform smoothing of the same mean,",
-                    unseen=f"DPLS {control:g} cannot be told from uniform smoothing of the same mean",
+                    unseen=f"DPLS {control:g} is not seen to differ from uniform smoothing of the same mean",
                 ),
                 verdict(changes["best"], "higher"),
                 [f"DPLS {control:g} against uniform smoothing, attacked, {told} ({changes['best'].counts})."],

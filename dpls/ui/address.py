@@ -42,7 +42,8 @@ def adopt(page: str) -> None:
     On a change of page the session is told again what it said before, for its widgets are other ones there.
     """
     st.session_state[_BOUND] = {}
-    if st.session_state.get(_PAGE) != page:
+    changed = st.session_state.get(_PAGE) != page
+    if changed:
         st.session_state[_PAGE] = page
         for name, value in st.session_state.get(_KEPT, {}).items():
             st.session_state[name] = value
@@ -52,11 +53,13 @@ def adopt(page: str) -> None:
     # A click made before the browser has learnt what was written last says what the one before it said: no news, but
     # where somebody went back.
     context = get_script_run_ctx()
-    behind = said == st.session_state.get(_SAID) and not (context and context.is_history_navigation)
+    went_back = bool(context and context.is_history_navigation)
+    behind = said == st.session_state.get(_SAID) and not went_back
     st.session_state[_SAID] = said
     if not said or said == written or behind:
         return
-    forget(*(name for name in written if name not in said))
+    if went_back or not changed:  # a link from page to page says what is new; the rest goes along
+        forget(*(name for name in written if name not in said))
     if "run" in said and said["run"] != [st.session_state.get(_KEPT, {}).get("run")]:
         forget(*OF_A_RUN)
     for name, values in said.items():
@@ -83,7 +86,10 @@ def publish() -> None:
     values = {name: st.session_state[name] for name in bound if name in st.session_state}
     st.session_state.setdefault(_KEPT, {}).update(values)
     written = {name: _texts(value) for name, value in values.items() if value is not None and value != bound[name]}
-    if {name: st.query_params.get_all(name) for name in st.query_params} != written:
+    shown = {name: st.query_params.get_all(name) for name in st.query_params}
+    if written != shown or written != st.session_state.get(
+        _WRITTEN
+    ):  # what is shown may be older than what was written
         st.query_params.from_dict(written)
     st.session_state[_WRITTEN] = written
 

@@ -165,10 +165,12 @@ def show(e: Stored, result: Result) -> None:
             said, was = st.columns([2, 3])
             said.caption("The article")
             said.markdown(escape(claim.article))
-            was.caption(f"Here{MARKS[claim.verdict]}")
+            was.caption(f"Here{MARKS[claim.badge]}")
             was.markdown(escape(claim.seen))
             if claim.numbers:
                 was.caption("\n".join(f"- {escape(line)}" for line in claim.numbers))
+    if e.kind != "membership":
+        st.caption("Best: the checkpoint chosen on validation images. Last: after the last epoch.")
     grid = st.grid(2, min_column_width=420, gap=("small", "large"))
     for number, dots in enumerate(result.dots):
         with grid.cell():

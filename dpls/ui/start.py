@@ -75,7 +75,7 @@ def ask() -> tuple[RunConfig | None, str]:
     form = Form(f"{base}/{lambda_min}/")
     settings: dict[str, Any] = {}
     waits = values["data"]["source"].get("path") == ""  # nothing goes on before somebody has typed it
-    with st.expander("All settings", key="settings", expanded=waits):
+    with st.expander("All settings", key=f"settings {waits}", expanded=waits):
         for tab, group in zip(st.tabs(list(TABS)), TABS.values(), strict=True):
             with tab:
                 settings |= form.fields(RunConfig, group, values)
