@@ -90,7 +90,7 @@ def suggest(settings: dict[str, Any], o: Outcomes, column: str = "attacked_best"
     gain = Difference(float(means[best]), float(means[best]) - half, float(means[best]) + half, n, seeds)
     if not gain.low > 0:
         tried = f"best of {len(grid)}: {_points(gain)}"
-        words = f"No lambda_min can be told from hard labels on the validation images ({tried})."
+        words = f"No lambda_min is seen to do better than hard labels on the validation images ({tried})."
         return Suggestion(None, gain, None, words)
     against = _against_uniform(settings, o, grid[best], column)
     words = f"lambda_min = {grid[best]:g}: on validation images {_points(gain)} over hard labels"

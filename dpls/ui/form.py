@@ -33,9 +33,11 @@ class Form:
         found: dict[str, Any] = {}
         simple = [name for name in names if not _is_nested(model.model_fields[name].annotation)]
         if simple:
-            with st.grid("auto", min_column_width=170, gap="small"):
-                for name in simple:
-                    found[name] = self._simple(name, model.model_fields[name], values.get(name), path)
+            grid = st.grid("auto", min_column_width=170, gap="small")
+            for name in simple:
+                field = model.model_fields[name]
+                with grid.cell(column_span="all" if field.annotation is str else 1):  # a path is long
+                    found[name] = self._simple(name, field, values.get(name), path)
         nested = [name for name in names if name not in simple]
         lists = [name for name in nested if _entry(_without_none(model.model_fields[name].annotation)[0]) is not None]
         columns = min(3, max(1, len(nested) - len(lists)))
