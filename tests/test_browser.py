@@ -240,6 +240,9 @@ def test_an_experiment_from_form_to_verdict(kind: str, server: Server, page: Pag
     expect(page.get_by_text("One seed says nothing about other seeds", exact=False).first).to_be_visible()
     expect(page.get_by_text("The article", exact=True).first).to_be_visible()
     expect(page.get_by_role("button", name="Report").first).to_be_visible()
+    with page.expect_download() as asked:
+        page.get_by_role("button", name="Report").first.click()
+    assert "The article: " in asked.value.path().read_text() and asked.value.suggested_filename == f"{found.id}.md"
     assert f"experiment={found.id}" in page.url
 
 

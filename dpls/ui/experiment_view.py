@@ -266,11 +266,16 @@ def _difficulty(path: str, done: int) -> NDArray[np.float64]:  # noqa: ARG001
 
 
 def _export(e: Stored, result: Result) -> None:
-    """Downloads; none of them runs the page again, which would take the others away while they are made."""
-    report = f"# {name_of(e)}\n\nBegun {e.content['created']}.\n{result.text()}\n\n## Settings\n\n```json\n"
-    files: dict[str, tuple[str | Callable[[], str], str]] = {
-        "Report": (report + json.dumps(e.settings, indent=1) + "\n```\n", f"{e.id}.md"),
-        "Numbers": (result.numbers().to_csv(index=False), f"{e.id}.csv"),
+    """Downloads, made when asked for; none of them runs the page again, which would take the others away meanwhile."""
+
+    def report() -> str:
+        settings = json.dumps(e.settings, indent=1)
+        begun = e.content["created"]
+        return f"# {name_of(e)}\n\nBegun {begun}.\n{result.text()}\n\n## Settings\n\n```json\n{settings}\n```\n"
+
+    files: dict[str, tuple[Callable[[], str], str]] = {
+        "Report": (report, f"{e.id}.md"),
+        "Numbers": (lambda: result.numbers().to_csv(index=False), f"{e.id}.csv"),
         "Every example's outcome": (lambda: e.outcomes().outcomes.to_csv(index=False), f"{e.id}-outcomes.csv"),
         "Every example's difficulty": (lambda: e.outcomes().scores.to_csv(index=False), f"{e.id}-scores.csv"),
     }
