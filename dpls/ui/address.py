@@ -87,9 +87,8 @@ def publish() -> None:
     st.session_state.setdefault(_KEPT, {}).update(values)
     written = {name: _texts(value) for name, value in values.items() if value is not None and value != bound[name]}
     shown = {name: st.query_params.get_all(name) for name in st.query_params}
-    if written != shown or written != st.session_state.get(
-        _WRITTEN
-    ):  # what is shown may be older than what was written
+    # What is shown may be older than what was written last, which is still on its way there.
+    if not written == shown == st.session_state.get(_WRITTEN):
         st.query_params.from_dict(written)
     st.session_state[_WRITTEN] = written
 
