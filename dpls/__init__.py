@@ -33,18 +33,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dpls.dynamics import DifficultyTracker as DifficultyTracker
-    from dpls.sidecar import read_factors as read_factors
-    from dpls.targets import lambda_min_for as lambda_min_for
-    from dpls.targets import smoothing_factors as smoothing_factors
-    from dpls.targets import soft_labels as dpls_labels
+    from dpls.difficulty.record import DifficultyTracker as DifficultyTracker
+    from dpls.methods.labels import lambda_min_for as lambda_min_for
+    from dpls.methods.labels import smoothing_factors as smoothing_factors
+    from dpls.methods.labels import soft_labels as dpls_labels
+    from dpls.runs.sidecar import read_factors as read_factors
 
 _PUBLIC = {
-    "DifficultyTracker": ("dpls.dynamics", "DifficultyTracker"),
-    "dpls_labels": ("dpls.targets", "soft_labels"),
-    "lambda_min_for": ("dpls.targets", "lambda_min_for"),
-    "read_factors": ("dpls.sidecar", "read_factors"),
-    "smoothing_factors": ("dpls.targets", "smoothing_factors"),
+    "DifficultyTracker": ("dpls.difficulty.record", "DifficultyTracker"),
+    "dpls_labels": ("dpls.methods.labels", "soft_labels"),
+    "lambda_min_for": ("dpls.methods.labels", "lambda_min_for"),
+    "read_factors": ("dpls.runs.sidecar", "read_factors"),
+    "smoothing_factors": ("dpls.methods.labels", "smoothing_factors"),
 }
 __all__ = ["DifficultyTracker", "dpls_labels", "lambda_min_for", "read_factors", "smoothing_factors"]
 

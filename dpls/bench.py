@@ -17,23 +17,25 @@ from pydantic import Field, ValidationError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dpls.attacks import PGD, CrossEntropyAscent
+from dpls.attacks import PGD
+from dpls.attacks.goals import CrossEntropyAscent
 from dpls.component import Component
-from dpls.config import Optimiser, Phase, RunConfig, override
-from dpls.config_errors import sentence
 from dpls.data import TEST, TRAIN, Data, Dataset
 from dpls.data.photos import Photos
 from dpls.data.split import Split
 from dpls.device import DeviceName, Precision
-from dpls.doctor import hardware, versions
-from dpls.dynamics import Epoch
+from dpls.difficulty.record import Epoch
 from dpls.errors import UserError
-from dpls.evaluation import correct
-from dpls.models import Net, WideResNet, frozen_eval
-from dpls.objectives import PGDAT
+from dpls.evaluations.judge import correct
+from dpls.machine import hardware, versions
+from dpls.methods.objectives import PGDAT
+from dpls.nets.frozen import frozen_eval
+from dpls.nets.networks import Net, WideResNet
 from dpls.randomness import Noise
-from dpls.runs import data_root
-from dpls.training import Parts, build, sweep, train_epoch
+from dpls.recipe import Optimiser, Phase, RunConfig, override
+from dpls.recipe.sentences import sentence
+from dpls.runs.directory import data_root
+from dpls.training.loop import Parts, build, sweep, train_epoch
 
 JUDGED = 1_000
 """Test images on which outcomes, not times, are compared."""
@@ -180,11 +182,13 @@ def _bench_train(settings: Bench, runs: Path) -> dict[str, Any]:
 
     def bare() -> None:
         """The engine's steps without what DPLS adds: hard one-hot labels, nothing recorded."""
+        objective = parts.config.objective
         parts.net.train()
         for batch in train.batches(settings.batch_size):
             hard = F.one_hot(batch.y, parts.classes).float()
             with torch.autocast(parts.device.type, torch.bfloat16, enabled=low):
-                loss = parts.config.objective(parts.net, batch, hard, Noise(0, batch.rows), parts.dtype).values.mean()
+                x_adv = objective.craft(parts.net, batch, Noise(0, batch.rows), parts.dtype)
+                loss = objective.loss(parts.net, batch, x_adv, hard).values.mean()
             parts.optimiser.zero_grad()
             torch.autograd.backward(loss)
             parts.optimiser.step()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpls.errors import UserError
-from dpls.runs import Run, find_run, list_runs, runs_root
+from dpls.runs.directory import Run, find_run, list_runs, runs_root
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,8 +106,8 @@ def _one_line(text: str) -> str:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from dpls.config import make_config, override, read_settings
-    from dpls.submission import submit
+    from dpls.jobs.submission import submit
+    from dpls.recipe import make_config, override, read_settings
 
     config = make_config(override(read_settings(args.config), args.set))
     run = submit(config, args.runs, args.label)
@@ -118,11 +118,11 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _experiment(args: argparse.Namespace) -> int:
-    from dpls import worker
     from dpls.experiments.conduct import next_of, submit_all
     from dpls.experiments.cost import cost
     from dpls.experiments.plans import read_experiment
-    from dpls.experiments.results import result_of
+    from dpls.experiments.result import result_of
+    from dpls.jobs import worker
 
     experiment = read_experiment(args.kind, args.preset, args.set)
     print(cost(experiment, args.runs).in_words, flush=True)
@@ -168,8 +168,8 @@ def _work(args: argparse.Namespace) -> int:
 
 def _work_through(run: Run) -> int:
     """Works on a run that waits, then on what else waits in its folder: loading torch takes longer than many a run."""
-    from dpls import worker
-    from dpls.jobs import next_ready
+    from dpls.jobs import worker
+    from dpls.jobs.queue import next_ready
 
     tried: set[str] = set()
     waiting = next_ready(run.path.parent, first=[run])
@@ -187,8 +187,8 @@ def _work_through(run: Run) -> int:
 
 
 def _work_on(run: Run) -> int:
-    from dpls import worker
-    from dpls.jobs import hindrance
+    from dpls.jobs import worker
+    from dpls.jobs.queue import hindrance
 
     with run.lock():  # refused before the start where another worker holds it
         pass
@@ -202,7 +202,7 @@ def _work_on(run: Run) -> int:
     except UserError as error:
         print(f"dpls: {error}", file=sys.stderr)
         return 1
-    from dpls.report import report
+    from dpls.runs.report import report
 
     print(report(run))
     print(run.id)
@@ -210,7 +210,7 @@ def _work_on(run: Run) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from dpls.worker import evaluate_run
+    from dpls.jobs.worker import evaluate_run
 
     run = find_run(args.runs, args.run)
     print(evaluate_run(run, args.attack, args.set, args.checkpoint))
@@ -218,7 +218,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _runs(args: argparse.Namespace) -> int:
-    from dpls.report import report, row
+    from dpls.runs.report import report, row
 
     if args.run:
         run = find_run(args.runs, args.run)
@@ -252,7 +252,7 @@ def _export(args: argparse.Namespace) -> int:
 
     table = find_run(args.runs, args.run).examples()
     if args.factors:
-        from dpls.sidecar import sidecar
+        from dpls.runs.sidecar import sidecar
 
         table = sidecar(table)
     match args.to.suffix:
@@ -271,7 +271,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _scores(args: argparse.Namespace) -> int:
-    from dpls import scores
+    from dpls.runs import scores
 
     run = find_run(args.runs, args.run)
     values = scores.read_scores(args.file, run.examples(), lower_is_harder=args.lower_is_harder)

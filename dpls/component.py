@@ -1,7 +1,7 @@
-"""What every component with settings shares: a frozen, strict pydantic model, and the fraction type."""
+"""What every component with settings shares: a frozen, strict pydantic model; its family, the fraction type."""
 
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
 
@@ -10,6 +10,13 @@ class Component(BaseModel):
     """Settings and behaviour in one frozen object: its fields are its JSON, its validation and its form."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def members(family: Any) -> tuple[Any, ...]:
+    """The classes of a family: of ``Annotated[A | B, ...]``, of ``A | B``, or of A alone."""
+    if get_origin(family) is Annotated:
+        family = get_args(family)[0]
+    return get_args(family) or (family,)
 
 
 def parse_fraction(value: Any) -> Any:

@@ -1,11 +1,13 @@
-"""Where to compute, and how precisely."""
+"""Where to compute, and how precisely: settings, and what they mean on this machine, for which torch is loaded."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
 from pydantic import Field
 
 from dpls.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 DeviceName = Annotated[
     str, Field(pattern=r"^(auto|cpu|cuda|cuda:\d+)$", description="auto (CUDA if there is one), cpu, cuda or cuda:N")
@@ -13,8 +15,10 @@ DeviceName = Annotated[
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str) -> "torch.device":
     """The torch device that 'auto', 'cpu', 'cuda' or 'cuda:N' means on this machine."""
+    import torch
+
     count = torch.cuda.device_count()
     if name == "auto":
         return torch.device("cuda:0" if count else "cpu")
@@ -25,15 +29,19 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
-def multiplies_bfloat16(device: torch.device) -> bool:
+def multiplies_bfloat16(device: "torch.device") -> bool:
     """Whether the hardware multiplies bfloat16 natively: CUDA 8.0 and later, CPUs with AMX or AVX512-BF16."""
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return bool(torch.cpu._is_avx512_bf16_supported())  # every CPU with AMX has AVX512-BF16 too
 
 
-def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+def resolve_precision(precision: Precision, device: "torch.device") -> "torch.dtype":
     """The type in which training multiplies and attacks propose; float32 judges in any case."""
+    import torch
+
     if precision == "auto":
         return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
@@ -41,6 +49,8 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
 
 def make_deterministic() -> None:
     """Same numbers from the same seed on the same machine; called once by a worker, before it computes."""
+    import torch
+
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False

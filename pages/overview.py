@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dpls.runs import Run
+from dpls.runs.directory import Run
 from dpls.ui import images, manage, store
 from dpls.ui.frame import page, read_only, shielded
 from dpls.ui.selection import choose_run, selection_of

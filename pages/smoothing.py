@@ -9,8 +9,8 @@ import streamlit as st
 from dpls import charts
 from dpls.data import TRAIN
 from dpls.errors import UserError
-from dpls.sidecar import sidecar, to_bytes
-from dpls.targets import lambda_min_for, smoothing_factors
+from dpls.methods.labels import lambda_min_for, smoothing_factors
+from dpls.runs.sidecar import sidecar, to_bytes
 from dpls.ui import address, images, store, tested
 from dpls.ui.frame import escape, page, read_only
 from dpls.ui.selection import Selection, select

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dpls.errors import UserError
-from dpls.runs import Run, list_runs, runs_root
+from dpls.runs.directory import Run, list_runs, runs_root
 from dpls.ui import address, live, store
 from dpls.ui.frame import page, read_only
 

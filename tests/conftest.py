@@ -4,7 +4,7 @@ import copy
 import os
 import tempfile
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from dpls.component import Component
 from dpls.data import TEST, TRAIN, VALIDATION, Dataset
 from dpls.data.split import Split
-from dpls.models import Architecture, Normalise, SmallCNN
+from dpls.nets.layers import Normalise
+from dpls.nets.networks import Architecture, SmallCNN
 from dpls.randomness import generator
 
 # One thread, here and in the processes tests start: tests are small, so a second costs more than it brings, and a run
@@ -38,13 +39,6 @@ SMALL: dict[str, dict[str, Any]] = {"wide_resnet": {"depth": 10, "width": 1}, "s
 def device(request: pytest.FixtureRequest) -> torch.device:
     """Every device of this machine."""
     return torch.device(request.param)
-
-
-def members(family: Any) -> tuple[type, ...]:
-    """The classes of a family: of ``Annotated[A | B, ...]``, of ``A | B``, or of A alone."""
-    if get_origin(family) is Annotated:
-        family = get_args(family)[0]
-    return get_args(family) or (family,)
 
 
 def declared(base: type[Component]) -> set[type]:

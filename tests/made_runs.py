@@ -9,8 +9,8 @@ import pandas as pd
 
 from dpls.data import Dataset
 from dpls.data.cache import image_hashes, store
-from dpls.difficulty import MEASURES, min_max, signals_of
-from dpls.runs import SCHEMA, Run, data_root, write_json
+from dpls.difficulty.measures import MEASURES, min_max, signals_of
+from dpls.runs.directory import SCHEMA, Run, data_root, write_json
 
 
 def make_dataset(

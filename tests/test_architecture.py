@@ -1,6 +1,11 @@
-"""Who may import whom. The dict is the rule of docs/architecture.md; the imports are parsed, wherever they stand."""
+"""Who may import whom: each room only rooms below it, and no two files each other, however long the ring.
+
+The order is the rule of docs/architecture.md. Imports are parsed wherever they stand: at the top, inside functions, under
+TYPE_CHECKING, and by ``import_module``.
+"""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,153 +13,176 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"errors", "component"}
-FAMILIES = {"data", "models", "attacks", "objectives", "targets", "difficulty", "subsets", "device"}
-MAY_IMPORT = {
-    "errors": set(),
-    "component": set(),
-    "randomness": set(),
-    "device": {"errors"},
-    "data": BASE | {"randomness"},
-    "models": BASE,
-    "attacks": BASE | {"randomness", "models", "data"},
-    "targets": BASE,
-    "difficulty": BASE,
-    "subsets": BASE,
-    "objectives": BASE | {"attacks", "models", "data", "randomness"},
-    "dynamics": BASE | {"models", "data"},
-    "runs": BASE,
-    "config_errors": BASE,
-    "config": BASE | FAMILIES | {"config_errors", "presets"},
-    "presets": set(),
-    "statistics": set(),
-    "evaluation": BASE | {"attacks", "data", "models", "randomness", "runs", "statistics"},
-    "examples": BASE | {"config", "data", "difficulty", "runs", "subsets"},
-    "checkpoints": BASE | {"config", "dynamics", "runs"},
-    "training": BASE | FAMILIES | {"config", "checkpoints", "dynamics", "evaluation", "examples", "randomness", "runs"},
-    "submission": BASE | {"checkpoints", "config", "data", "device", "examples", "runs"},
-    "worker": BASE | {"attacks", "config", "checkpoints", "data", "device", "doctor", "estimate", "evaluation", "examples", "jobs", "progress", "runs", "slots", "training"},
-    "doctor": {"device", "runs"},
-    "report": BASE | {"difficulty", "runs", "statistics"},
-    "slots": {"errors"},
-    "progress": {"runs"},
-    "sidecar": {"data", "errors"},
-    "scores": {"difficulty", "errors", "runs", "sidecar"},
-    "jobs": {"errors", "runs", "slots"},
-    "verdict": {"difficulty"},
-    "charts": set(),
-    "estimate": BASE | {"attacks", "config", "data", "device", "models", "runs"},
-    "experiments": BASE | FAMILIES | {"charts", "config", "config_errors", "dynamics", "estimate", "evaluation", "examples", "jobs", "runs", "statistics", "submission", "training"},
-    "recorded": {"config", "data", "examples", "experiments", "runs"},
-    "ui": BASE | {"charts", "config", "data", "difficulty", "estimate", "experiments", "jobs", "report", "runs", "scores", "submission", "verdict"},
-    "bench": BASE | FAMILIES | {"config", "config_errors", "doctor", "dynamics", "evaluation", "randomness", "runs", "training"},
-    "cli": BASE | {"bench", "config", "doctor", "experiments", "jobs", "report", "runs", "scores", "sidecar", "submission", "worker"},
-    "__main__": {"cli"},
-    "__init__": {"dynamics", "sidecar", "targets"},
-}  # fmt: skip
-
-
-def module_of(path: Path) -> str:
-    return path.relative_to(ROOT / "dpls").parts[0].removesuffix(".py")
-
-
-def imports(path: Path) -> set[str]:
-    """Top-level modules of dpls that a file imports, and outside packages as 'package!'."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            assert node.level == 0, f"{path}: imports are absolute"
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "dpls" else [node.module]
-        for name in names:
-            parts = name.split(".")
-            found.add(parts[1] if parts[0] == "dpls" and len(parts) > 1 else f"{parts[0]}!")
-    return found
-
-
-MAY_IMPORT_PAGES = BASE | {
-    "charts",
-    "data",
-    "difficulty",
-    "jobs",
-    "report",
-    "runs",
-    "sidecar",
-    "targets",
+ROOMS = (
+    "app",
+    "pages",
+    "__main__",
+    "cli",
+    "bench",
+    "doctor",
     "ui",
-    "verdict",
-}
-FILES = sorted((ROOT / "dpls").rglob("*.py"))
+    "recorded",
+    "experiments",
+    "jobs",
+    "training",
+    "evaluations",
+    "runs",
+    "recipe",
+    "methods",
+    "attacks",
+    "difficulty",
+    "nets",
+    "data",
+    "charts",
+    "machine",
+    "device",
+    "intervals",
+    "randomness",
+    "component",
+    "errors",
+)
+"""From the top to the ground. ``dpls/__init__.py`` is above all: it names the public interface."""
+GROUND = ("charts", "machine", "device", "intervals", "randomness", "component", "errors")
+MOST_LINES, MOST_FILES, LONGEST_FUNCTION = 300, 12, 50
+FILES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "dpls").rglob("*.py")])
 PAGE_FILES = sorted((ROOT / "pages").glob("*.py"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_follow_the_plan(path: Path) -> None:
-    module = module_of(path)
-    assert module in MAY_IMPORT, f"say in MAY_IMPORT what {module} may import"
-    inside = {name for name in imports(path) if not name.endswith("!")} - {module}
-    assert inside <= MAY_IMPORT[module], f"{module} imports {inside - MAY_IMPORT[module]}"
+def module_of(path: Path) -> str:
+    """dpls/runs/directory.py -> dpls.runs.directory; a package is its ``__init__``."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room_of(module: str) -> str:
+    """The room a module belongs to; the package itself is 'dpls'."""
+    parts = module.split(".")
+    return parts[0] if parts[0] != "dpls" or len(parts) == 1 else parts[1]
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of all modules that a file names in an import, outside ones too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: imports are absolute"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = names & MODULES.keys()
+            found |= modules | ({node.module} if len(modules) < len(names) else set())
+        elif isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
+            found |= {a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)}
+    return found
+
+
+IMPORTS = {module: imported(path) for module, path in MODULES.items()}
+INSIDE = {module: {name for name in names if name in MODULES} for module, names in IMPORTS.items()}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_room_imports_only_rooms_below_it(module: str) -> None:
+    if module == "dpls":
+        return
+    room = room_of(module)
+    assert room in ROOMS, f"give {room} its place in the order of rooms"
+    for other in INSIDE[module]:
+        below = room_of(other)
+        assert below == room or (below in ROOMS and ROOMS.index(below) > ROOMS.index(room)), f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("room", GROUND)
+def test_the_ground_stands_alone(room: str) -> None:
+    assert INSIDE[f"dpls.{room}"] <= {"dpls.errors", "dpls.component"}
+
+
+def test_no_ring_of_imports() -> None:
+    done: set[str] = set()
+
+    def walk(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, f"a ring: {' -> '.join((*way[way.index(module) :], module))}"
+        if module not in done:
+            for other in sorted(INSIDE[module] - {module}):
+                walk(other, (*way, module))
+            done.add(module)
+
+    for module in MODULES:
+        walk(module, ())
+
+
+def test_the_order_has_no_dead_entries() -> None:
+    assert {room_of(module) for module in MODULES} - {"dpls"} == set(ROOMS)
 
 
 @pytest.mark.parametrize("path", PAGE_FILES, ids=lambda p: p.stem)
-def test_pages_import_what_they_may_and_draw_themselves(path: Path) -> None:
-    inside = {name for name in imports(path) if not name.endswith("!")}
-    assert inside <= MAY_IMPORT_PAGES, path
-    assert not {"torch!", "torchvision!"} & imports(path)
+def test_pages_draw_themselves(path: Path) -> None:
     assert "with page(" in path.read_text(), f"{path.name} draws no page of its own; helpers live in dpls/ui"
 
 
-def test_the_app_lists_every_page() -> None:
-    text = (ROOT / "app.py").read_text()
+def test_the_menu_lists_every_page() -> None:
+    text = (ROOT / "dpls" / "ui" / "menu.py").read_text()
     assert all(f"pages/{path.name}" in text for path in PAGE_FILES)
 
 
-def test_the_plan_has_no_dead_entries() -> None:
-    assert {module_of(path) for path in FILES} == set(MAY_IMPORT)
-
-
 def test_streamlit_is_imported_by_pages_only() -> None:
-    for path in FILES:
-        if "ui" not in path.parts:
-            assert "streamlit!" not in imports(path), path
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        "dpls.runs",
-        "dpls.difficulty",
-        "dpls.targets",
-        "dpls.subsets",
-        "dpls.data",
-        "dpls.data.cache",
-        "dpls.report",
-        "dpls.jobs",
-        "dpls.slots",
-        "dpls.charts",
-        "dpls.verdict",
-        "dpls.ui.selection",
-        "dpls.ui.inspector",
-        "dpls.ui.manage",
-        "dpls.ui.live",
-        "dpls.ui.form",
-        "dpls.ui.address",
-        "dpls.ui.experiment_view",
-        "dpls.experiments.stored",
-        "dpls.experiments.results",
-        "dpls.experiments.charts",
-        "dpls.statistics",
-        "dpls.cli",
-    ],
-)
-def test_imported_without_torch(module: str) -> None:
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    for module, names in IMPORTS.items():
+        if room_of(module) not in ("app", "pages", "ui"):
+            assert not any(name.split(".")[0] == "streamlit" for name in names), module
 
 
 def test_torchvision_is_never_imported_at_the_top() -> None:
     for path in FILES:
         top = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.Import | ast.ImportFrom)]
         assert not any("torchvision" in ast.dump(node) for node in top), path
+
+
+LIGHT = (
+    "dpls.recipe",
+    "dpls.runs.report",
+    "dpls.runs.choice",
+    "dpls.runs.examples",
+    "dpls.jobs.launchers",
+    "dpls.experiments.stored",
+    "dpls.experiments.figures",
+    "dpls.difficulty.verdict",
+    "dpls.charts",
+    "dpls.cli",
+)
+"""What pages and commands use without torch. One interpreter imports them all, in turn, and names the first that brings it."""
+
+
+def test_settings_results_and_pages_load_no_torch() -> None:
+    modules = [*LIGHT, *(m for m in MODULES if room_of(m) == "ui" and m not in LOADS_TORCH)]
+    code = f"""
+import sys, json
+from importlib import import_module
+for name in {json.dumps(modules)}:
+    import_module(name)
+    if "torch" in sys.modules or "torchvision" in sys.modules:
+        sys.exit(name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, f"loads torch, or cannot be imported: {done.stderr}"
+
+
+LOADS_TORCH = ("dpls.ui.start", "dpls.ui.experiment_form")
+"""Forms that start something; pages import them once somebody asks for them."""
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.is_relative_to(ROOT / "dpls")], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_a_file_and_its_functions_can_be_read_in_one_sitting(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= MOST_LINES, f"{path.name} has grown; give it a room"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            assert (node.end_lineno or 0) - first.lineno < LONGEST_FUNCTION, f"{path.name}: {node.name}"
+
+
+def test_rooms_are_small() -> None:
+    for folder in {path.parent for path in FILES if path.is_relative_to(ROOT / "dpls")} - {ROOT / "dpls" / "ui"}:
+        assert len(list(folder.glob("*.py"))) <= MOST_FILES + 1, f"{folder.name} holds too much"

@@ -8,20 +8,23 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
-from conftest import declared, double, lively, make_tiny, members, probed
+from conftest import declared, double, lively, make_tiny, probed
 from pydantic import TypeAdapter, ValidationError
 from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import dpls.attacks
-from dpls.attacks import PGD, AnyAttack, Attack, CrossEntropyAscent, KullbackLeiblerAscent, Misclassification, named
-from dpls.config import RunConfig
+from dpls.attacks import PGD, AnyAttack, Attack, named
+from dpls.attacks.goals import CrossEntropyAscent, KullbackLeiblerAscent, Misclassification
+from dpls.component import members
 from dpls.data.split import Batch
 from dpls.errors import UserError
-from dpls.models import SmallCNN, frozen_eval
-from dpls.objectives import TRADES
+from dpls.methods.objectives import TRADES
+from dpls.nets.frozen import frozen_eval
+from dpls.nets.networks import SmallCNN
 from dpls.randomness import Noise, generator
+from dpls.recipe import RunConfig
 
 ATTACKS = members(AnyAttack)
 EPS = 8 / 255
@@ -416,7 +419,9 @@ def test_defect_10_trades_forwards_the_clean_images_once_to_craft(steps: int) ->
     x, y = random_images(6).float(), torch.arange(6) % 3
     labels = F.one_hot(y, 3).float()
     objective = TRADES(attack=PGD(eps=EPS, steps=steps, start="gaussian"))
-    objective(net.train(), Batch(x, y, torch.arange(6)), labels, noise(6), torch.float32)
+    batch = Batch(x, y, torch.arange(6))
+    x_adv = objective.craft(net.train(), batch, noise(6), torch.float32)
+    objective.loss(net, batch, x_adv, labels)
     assert [p.training for p in passes] == [False] * (steps + 1) + [True] * 2
     assert sum(torch.equal(p.x, x) for p in passes if not p.training) == 1
 

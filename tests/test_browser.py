@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
-from dpls import report
 from dpls.experiments.stored import Stored, list_experiments
-from dpls.runs import RECORDED, list_runs
-from dpls.submission import submit
-from dpls.targets import smoothing_factors
+from dpls.jobs.submission import submit
+from dpls.methods.labels import smoothing_factors
+from dpls.runs import report
+from dpls.runs.directory import RECORDED, list_runs
 from dpls.ui import manage
 from tests.made_runs import make_run
 from tests.test_run import config, finish

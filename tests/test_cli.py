@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from dpls.cli import main
-from dpls.config import preset_names
-from dpls.runs import Run, list_runs
+from dpls.recipe import preset_names
+from dpls.runs.directory import Run, list_runs
 
 SMALL = [
     "--set=data.source={\"kind\":\"photos\",\"train\":40,\"validation\":20,\"test\":20}",
@@ -93,13 +93,13 @@ def test_doctor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_a_valid_configuration(name: str) -> None:
-    from dpls.config import make_config, read_settings
+    from dpls.recipe import make_config, read_settings
 
     assert make_config(read_settings(name)).resolved().epochs > 1
 
 
 def test_a_runs_own_config_is_a_configuration_file(runs: Path) -> None:
-    from dpls.config import make_config, read_settings
+    from dpls.recipe import make_config, read_settings
 
     run = list_runs(runs)[0]
     assert make_config(read_settings(str(run.config_file))).model_dump(mode="json") == run.config()["config"]

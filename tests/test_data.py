@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import members
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
+from dpls.component import members
 from dpls.data import PARTS, TEST, TRAIN, VALIDATION, Data, Digits, Folder, Npz, Photos, Source, apportion
 from dpls.data.folder import decode
 from dpls.data.photos import PHOTOS, tiles

@@ -16,12 +16,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from dpls.attacks import PGD
-from dpls.data.split import Augmentation
-from dpls.difficulty import zero_one
-from dpls.dynamics import DifficultyTracker
-from dpls.evaluation import evaluate
+from dpls.data.augmentation import Augmentation
+from dpls.difficulty.measures import zero_one
+from dpls.difficulty.record import DifficultyTracker
+from dpls.evaluations.judge import evaluate
 from dpls.randomness import generator
-from dpls.runs import create_run
+from dpls.runs.directory import create_run
 
 CHECKPOINT = {"name": "last", "epoch": 1, "chosen_by": "last epoch"}
 

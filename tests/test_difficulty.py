@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from dpls.difficulty import (
+from dpls.difficulty.measures import (
     MEASURES,
     NORMALISERS,
     Difficulty,
@@ -26,7 +26,7 @@ from dpls.difficulty import (
     signals_of,
     visits,
 )
-from dpls.dynamics import SIGNALS, Epoch, signals, unseen
+from dpls.difficulty.record import SIGNALS, Epoch, signals, unseen
 from dpls.errors import UserError
 
 every_measure = pytest.mark.parametrize("name", MEASURES)

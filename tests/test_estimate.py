@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dpls.config import make_config, override, preset_names, read_settings
-from dpls.estimate import (
+from dpls.jobs.estimate import (
     ATTACKED_SHARE,
     Sizes,
     epoch_passes,
@@ -18,8 +17,9 @@ from dpls.estimate import (
     speed,
     total_passes,
 )
-from dpls.models import SmallCNN, WideResNet
-from dpls.runs import RECORDED, Run, list_runs
+from dpls.nets.networks import SmallCNN, WideResNet
+from dpls.recipe import make_config, override, preset_names, read_settings
+from dpls.runs.directory import RECORDED, Run, list_runs
 from tests.test_run import config, finish
 
 

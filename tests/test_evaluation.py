@@ -14,13 +14,14 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dpls.attacks import PGD, Misclassification
+from dpls.attacks import PGD
+from dpls.attacks.goals import Misclassification
 from dpls.data import TEST, TRAIN, VALIDATION
 from dpls.data.split import Split
-from dpls.evaluation import Accuracy, accuracy, correct, evaluate, evaluation_name, wilson
-from dpls.models import frozen_eval
+from dpls.evaluations.judge import Accuracy, accuracy, correct, evaluate, evaluation_name, wilson
+from dpls.nets.frozen import frozen_eval
 from dpls.randomness import Noise, mix
-from dpls.runs import Run, create_run
+from dpls.runs.directory import Run, create_run
 
 MIXED = PGD(steps=5, eps=0.11)
 """An attack that breaks some of the trained net's test examples and not others."""

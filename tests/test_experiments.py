@@ -19,23 +19,25 @@ import pandas as pd
 import pytest
 import torch
 
-from dpls import submission
 from dpls.cli import main
-from dpls.config import Phase, RunConfig, make_config, override, read_settings
 from dpls.data import TRAIN
 from dpls.errors import UserError
-from dpls.examples import scores_of
 from dpls.experiments import cost as costs
+from dpls.experiments.base import ByDifficulty, Experiment
 from dpls.experiments.conduct import cancel, resume, start, submit_all
 from dpls.experiments.outcomes import ALL, Outcomes, role_of
-from dpls.experiments.plan import ByDifficulty, Experiment
 from dpls.experiments.plans import KINDS, make_experiment
-from dpls.experiments.results import result_of
+from dpls.experiments.result import result_of
 from dpls.experiments.stored import Stored, list_experiments
-from dpls.jobs import Local, hindrance, take_up
-from dpls.runs import Run, data_root, list_runs
-from dpls.subsets import Subset
-from dpls.training import build, presentations
+from dpls.jobs import submission
+from dpls.jobs.launchers import take_up
+from dpls.jobs.local import Local
+from dpls.jobs.queue import hindrance
+from dpls.methods.subset import Subset
+from dpls.recipe import Phase, RunConfig, hash_at, make_config, override, read_settings
+from dpls.runs.choice import scores_of
+from dpls.runs.directory import Run, data_root, list_runs
+from dpls.training.loop import build, presentations
 from tests.test_jobs import wait_for, work_on, worker_of
 from tests.test_run import metrics
 
@@ -136,10 +138,10 @@ def test_a_sweep_of_lambda_min_shares_one_start_and_gives_controls_the_same_mean
         ALL, "DPLS 0.3", "DPLS 0.5", "DPLS 0.8", "uniform 0.5", "permuted 0.5", "inverted 0.5", "hardest 0.5"
     ]  # fmt: skip
     difficulty = np.random.default_rng(0).random(50)
-    start = {s: plan[s].config.resolved().hash_at(planned.border, "images") for s in (0, 1)}
+    start = {s: hash_at(plan[s].config.resolved(), planned.border, "images") for s in (0, 1)}
     for run in plan[2:]:
         assert run.after == role_of(ALL, run.seed)
-        assert run.config.resolved().hash_at(planned.border, "images") == start[run.seed]
+        assert hash_at(run.config.resolved(), planned.border, "images") == start[run.seed]
         if run.arm.endswith("0.5"):
             mean = run.config.phases[1].factors(difficulty, 10).mean()
             assert mean == pytest.approx(1 - 0.5 * difficulty.mean(), abs=1e-12)
@@ -163,7 +165,7 @@ def test_plans_are_sound(kind: str, scores: str, seeds: int) -> None:
         assert run.config.borders[0] == BORDER == planned.border
         if run.after:
             after = by_role[run.after].config.resolved()
-            assert after.hash_at(BORDER, "images") == run.config.resolved().hash_at(BORDER, "images")
+            assert hash_at(after, BORDER, "images") == hash_at(run.config.resolved(), BORDER, "images")
         judges = [by_role[role] for role in run.scores]
         if scores == "another_seed":
             assert all(judge.seed != run.seed for judge in judges)

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from dpls import slots
 from dpls.cli import main
 from dpls.errors import UserError
-from dpls.jobs import Local, next_ready, take_up
-from dpls.runs import CLOCK_COLUMNS, RECORDED, Run, list_runs, write_json
-from dpls.submission import submit
-from dpls.worker import Stopped, work
+from dpls.jobs import slots
+from dpls.jobs.launchers import take_up
+from dpls.jobs.local import Local
+from dpls.jobs.queue import next_ready
+from dpls.jobs.submission import submit
+from dpls.jobs.worker import Stopped, work
+from dpls.runs.directory import CLOCK_COLUMNS, RECORDED, Run, list_runs, write_json
 from tests.test_run import TINY, config, finish
 
 LONG = ("phases.0.until=12", "phases.1.until=16", "schedule.decays=[]")
@@ -49,7 +51,7 @@ def test_a_slot_is_held_by_one_at_a_time_and_freed() -> None:
     with slots.slot("cpu", "b") as taken:
         assert taken == "cpu"
         assert slots.busy() == ["cpu"]
-        other = start("from dpls.slots import slot\nwith slot('cpu', 'a', print): print('got')")
+        other = start("from dpls.jobs.slots import slot\nwith slot('cpu', 'a', print): print('got')")
         wait_for((slots.slots_folder() / "cpu.a.ticket").exists)
     out, _ = other.communicate(timeout=30)
     assert out.splitlines() == ["waiting for cpu, in use by another run", "got"]
@@ -57,7 +59,7 @@ def test_a_slot_is_held_by_one_at_a_time_and_freed() -> None:
 
 
 def test_the_oldest_run_goes_first_whoever_asked_first(tmp_path: Path) -> None:
-    code = "import sys; from dpls.slots import slot\nwith slot('cpu', sys.argv[1]): open(sys.argv[2], 'a').write(sys.argv[1])"
+    code = "import sys; from dpls.jobs.slots import slot\nwith slot('cpu', sys.argv[1]): open(sys.argv[2], 'a').write(sys.argv[1])"
     with slots.slot("cpu", "0"):
         waiting = []
         for name in ("3", "1", "2"):
@@ -69,7 +71,9 @@ def test_the_oldest_run_goes_first_whoever_asked_first(tmp_path: Path) -> None:
 
 
 def test_a_killed_holder_frees_its_slot_and_a_dead_ticket_holds_up_nobody() -> None:
-    code = "import time; from dpls.slots import slot\nwith slot('cpu', 'a'): print('got', flush=True); time.sleep(60)"
+    code = (
+        "import time; from dpls.jobs.slots import slot\nwith slot('cpu', 'a'): print('got', flush=True); time.sleep(60)"
+    )
     holder = start(code)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "got\n"
@@ -98,7 +102,7 @@ def test_slots_follow_the_visible_gpus(
 
 
 def test_a_worker_on_any_gpu_sees_only_the_one_whose_slot_it_has(tmp_path: Path) -> None:
-    code = "import os; from dpls.slots import slot\nwith slot('auto', 'a') as s: print(s, os.environ['CUDA_VISIBLE_DEVICES'])"
+    code = "import os; from dpls.jobs.slots import slot\nwith slot('auto', 'a') as s: print(s, os.environ['CUDA_VISIBLE_DEVICES'])"
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "2,5"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["gpu2", "2"]
@@ -146,7 +150,7 @@ def test_a_waiting_run_is_stopped_before_it_starts(tmp_path: Path) -> None:
         Local().submit(run)
         wait_for(run.is_locked)
         wait_for(lambda: "waiting for cpu" in Local().tail(run))
-        assert Local().state(run) == "queued"
+        assert run.state() == "queued"
         Local().cancel(run)
         wait_for(lambda: run.state() == "cancelled" and not run.is_locked())
     assert run.metrics() == []
@@ -178,7 +182,7 @@ def test_damaged_runs_do_not_keep_others_from_being_taken_up(tmp_path: Path) -> 
 def test_killed_worker_is_taken_up_by_the_next_app(tmp_path: Path) -> None:
     runs, launcher = tmp_path / "runs", Local()
     run = submit(config(*LONG), runs)
-    code = f"from pathlib import Path; from dpls.jobs import Local; from dpls.runs import Run; Local().submit(Run(Path({str(run.path)!r})))"
+    code = f"from pathlib import Path; from dpls.jobs.local import Local; from dpls.runs.directory import Run; Local().submit(Run(Path({str(run.path)!r})))"
     subprocess.run([sys.executable, "-c", code], check=True)  # an app that ends at once: its worker goes on
     wait_for(lambda: len(run.metrics()) >= 2)
     os.kill(worker_of(run), signal.SIGKILL)

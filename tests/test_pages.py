@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dpls import scores
-from dpls.config import RunConfig, make_config, preset_names, read_settings
-from dpls.difficulty import MEASURES
-from dpls.runs import RECORDED, data_root, list_runs
+from dpls.difficulty.measures import MEASURES
+from dpls.recipe import RunConfig, make_config, preset_names, read_settings
+from dpls.runs import scores
+from dpls.runs.directory import RECORDED, data_root, list_runs
 from dpls.ui.frame import SECONDS
 from dpls.ui.start import TABS
 from tests.made_runs import make_run
@@ -348,7 +348,7 @@ def test_an_untouched_form_gives_the_preset(preset: str) -> None:
     """What a form returns where nobody touched it is the configuration it started from."""
     code = """
 import json, streamlit as st
-from dpls.config import RunConfig, make_config, read_settings
+from dpls.recipe import RunConfig, make_config, read_settings
 from dpls.ui.form import Form
 config = make_config(read_settings(PRESET))
 found = Form("x/").fields(RunConfig, list(RunConfig.model_fields), config.model_dump(mode="json"))
@@ -412,7 +412,7 @@ def test_two_runs_side_by_side(runs: Path) -> None:
     first, second = make_run(runs, number=1, label="a"), make_run(runs, number=2, label="b", eps=4 / 255)
     code = f"""
 from pathlib import Path
-from dpls.runs import Run
+from dpls.runs.directory import Run
 from dpls.ui.manage import compare
 compare(Run(Path({str(first.path)!r})), Run(Path({str(second.path)!r})))
 """

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dpls import report
-from dpls.config import make_config, preset_names, read_settings
-from dpls.runs import Run
-from dpls.subsets import Subset
+from dpls.methods.subset import Subset
+from dpls.recipe import make_config, preset_names, read_settings
+from dpls.runs import report
+from dpls.runs.directory import Run
 from tests.made_runs import make_run
 
 

@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import settings as examples_of
 from hypothesis import strategies as st
 
-from dpls import statistics
+from dpls import intervals
 from dpls.experiments import membership, pruning, subsets
 from dpls.experiments.outcomes import ALL, COLUMNS, Outcomes, among, arm, dropped, kept, role_of
 from dpls.experiments.plans import read_experiment
-from dpls.experiments.results import Images, Line, Result, compare, p_values, result_of, seen, sentence
+from dpls.experiments.result import Images, Line, Result, compare, p_values, result_of, seen, sentence
 from dpls.experiments.stored import Stored
-from dpls.statistics import Difference
-from dpls.subsets import Subset
+from dpls.intervals import Difference
+from dpls.methods.subset import Subset
 
 BORDER, EPOCHS = 5, 20
 SUMMARISE = {"pruning": pruning.summarise, "subsets": subsets.summarise, "membership": membership.summarise}
@@ -34,10 +34,10 @@ KINDS = ("pruning", "subsets", "membership")
 def _fewer_resamples() -> Iterator[None]:
     """So that it takes no time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "RESAMPLES", 400)
-        statistics._weights.cache_clear()
+        patch.setattr(intervals, "RESAMPLES", 400)
+        intervals._weights.cache_clear()
         yield
-    statistics._weights.cache_clear()
+    intervals._weights.cache_clear()
 
 
 class Truth(NamedTuple):
@@ -401,7 +401,7 @@ def test_subsets_are_compared_with_a_random_one() -> None:
     for claim, standard in zip(result.claims, (False, True), strict=True):
         for name, which in (("hardest", "hardest"), ("easiest", "easiest"), ("random", "matched")):
             column, kind = ("clean_best", "clean") if standard else ("attacked_best", "attacked")
-            estimate = statistics.mean(o.right(arm(kept(which, 0.2), standard=standard), column))
+            estimate = intervals.mean(o.right(arm(kept(which, 0.2), standard=standard), column))
             assert f"Only {name} 20%: {estimate} {kind}." in claim.numbers
         assert claim.article in result.text()
     assert "ends below 10% robust accuracy" in result.claims[0].article

@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from dpls.checkpoints import stored_epochs
-from dpls.config import RunConfig, make_config, override
 from dpls.errors import UserError
-from dpls.runs import CLOCK_COLUMNS, Run
-from dpls.submission import submit
-from dpls.worker import work
+from dpls.jobs.submission import submit
+from dpls.jobs.worker import work
+from dpls.recipe import RunConfig, make_config, override
+from dpls.runs.directory import CLOCK_COLUMNS, Run
+from dpls.training.checkpoints import stored_epochs
 
 TINY = {
     "data": {
@@ -201,8 +201,8 @@ def test_examples_table_has_the_promised_columns(whole: Run) -> None:
 
 def test_factors_used_in_training_are_those_in_the_table(whole: Run) -> None:
     from dpls.data import TRAIN
-    from dpls.runs import data_root
-    from dpls.training import build, targets
+    from dpls.runs.directory import data_root
+    from dpls.training.loop import build, targets
 
     resolved = config().resolved()
     dataset, _ = resolved.data(data_root(whole.path.parent))
@@ -230,8 +230,8 @@ def test_a_repeated_run_has_the_same_best_whether_it_branched_or_not(whole: Run)
 
 
 def test_evaluations_made_in_mid_run_are_made_again_at_the_end(whole: Run, tmp_path: Path) -> None:
-    from dpls.evaluation import evaluation_name
-    from dpls.runs import write_json
+    from dpls.evaluations.judge import evaluation_name
+    from dpls.runs.directory import write_json
 
     run = submit(config(), tmp_path / "runs")
     names = [evaluation_name(config().resolved().evaluations[0], checkpoint) for checkpoint in ("last", "best")]
@@ -324,7 +324,7 @@ def test_failures_in_a_run_are_one_sentence(
 ) -> None:
     import torch
 
-    from dpls import training
+    from dpls.training import loop as training
 
     run = submit(config(), tmp_path / "runs")
     real = training.observe

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpls import scores
 from dpls.cli import main
 from dpls.errors import UserError
-from dpls.runs import Run
-from dpls.sidecar import by_hash
+from dpls.runs import scores
+from dpls.runs.directory import Run
+from dpls.runs.sidecar import by_hash
 from tests.made_runs import make_run
 
 

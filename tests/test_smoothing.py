@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dpls import statistics
+from dpls import intervals
 from dpls.experiments import smoothing
 from dpls.experiments.outcomes import ALL, COLUMNS, CONTROLS, Outcomes, smoothed
-from dpls.targets import Control, smoothing_factors
+from dpls.methods.labels import Control, smoothing_factors
 
 GRID = (0.3, 0.5, 0.7)
 SETTINGS = {
@@ -24,10 +24,10 @@ SETTINGS = {
 @pytest.fixture(scope="module", autouse=True)
 def _fewer_resamples() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "RESAMPLES", 300)
-        statistics._weights.cache_clear()
+        patch.setattr(intervals, "RESAMPLES", 300)
+        intervals._weights.cache_clear()
         yield
-    statistics._weights.cache_clear()
+    intervals._weights.cache_clear()
 
 
 def made(gains: dict[str, float], seed: int = 0, seeds: int = 3, images: int = 300) -> Outcomes:

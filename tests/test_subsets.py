@@ -16,8 +16,8 @@ from scipy import stats
 
 from dpls.data import TRAIN
 from dpls.data.split import Split
+from dpls.methods.subset import Subset, Taken
 from dpls.randomness import Noise
-from dpls.subsets import Subset, Taken
 
 scores = arrays(np.float64, st.integers(2, 40), elements=st.floats(-1e3, 1e3).map(lambda x: round(x, 1)))
 

@@ -15,11 +15,11 @@ from dpls import DifficultyTracker, read_factors, smoothing_factors
 from dpls.cli import main
 from dpls.data import TRAIN
 from dpls.data.cache import image_hashes, open_dataset
-from dpls.dynamics import Epoch
+from dpls.difficulty.record import Epoch
 from dpls.errors import UserError
-from dpls.models import frozen_eval
-from dpls.runs import Run, data_root
-from dpls.training import build, sweep, targets, train_epoch
+from dpls.nets.frozen import frozen_eval
+from dpls.runs.directory import Run, data_root
+from dpls.training.loop import build, sweep, targets, train_epoch
 from tests.test_run import config, finish
 
 ROOT = Path(__file__).parent.parent

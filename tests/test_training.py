@@ -5,14 +5,14 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from dpls.config import RunConfig, make_config, override, read_settings
 from dpls.data import TRAIN
-from dpls.data.split import Augmentation
-from dpls.difficulty import zero_one
-from dpls.dynamics import Epoch
+from dpls.data.augmentation import Augmentation
+from dpls.difficulty.measures import zero_one
+from dpls.difficulty.record import Epoch
 from dpls.randomness import Noise
-from dpls.runs import data_root
-from dpls.training import Parts, build, sweep, train_epoch
+from dpls.recipe import RunConfig, make_config, override, read_settings
+from dpls.runs.directory import data_root
+from dpls.training.loop import Parts, build, sweep, train_epoch
 
 
 class Silent:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dpls.difficulty import auroc, zero_one
-from dpls.verdict import BAD, DOUBTFUL, GOOD, checks, planted, spearman
+from dpls.difficulty.measures import auroc, zero_one
+from dpls.difficulty.verdict import BAD, DOUBTFUL, GOOD, checks, planted, spearman
 
 
 def record(rates: np.ndarray, epochs: int, seed: int = 0) -> dict[str, np.ndarray]:

@@ -1,13 +1,17 @@
 """Attacks: settings with ``__call__(net, x, goal, noise) -> x_adv``. A new one is a file and a name in the union.
 
-What is not here: who judges the result (``dpls.evaluation``) and which loss training uses (``dpls.objectives``).
+What is not here: who judges the result (``dpls.evaluations``) and which loss training uses (``dpls.methods``).
+
+base     the threat set, and what an attack says of itself
+goals    what an attack climbs, and when it has won (loads torch)
+pgd      projected gradient descent
 """
 
-import re
 from typing import TypeAlias
 
-from dpls.attacks.base import Attack, CrossEntropyAscent, Eps, Goal, KullbackLeiblerAscent, Misclassification
+from dpls.attacks.base import Attack, Eps
 from dpls.attacks.pgd import PGD
+from dpls.component import members
 from dpls.errors import UserError
 
 AnyAttack: TypeAlias = PGD
@@ -16,19 +20,11 @@ AnyAttack: TypeAlias = PGD
 
 def named(name: str) -> AnyAttack:
     """The attack a short name means: 'pgd20' is PGD with 20 steps of eps / 4 from a uniform start."""
-    if match := re.fullmatch(r"pgd([1-9]\d{0,2})", name.lower()):
-        return PGD(steps=int(match[1]))
-    raise UserError(f"unknown attack {name!r}; choose from pgd10, pgd20, pgd50 (any number of steps up to 999)")
+    family: tuple[type[AnyAttack], ...] = members(AnyAttack)
+    for kind in family:
+        if found := kind.named(name.lower()):
+            return found
+    raise UserError(f"unknown attack {name!r}; choose from {', '.join(kind.examples for kind in family)}")
 
 
-__all__ = [
-    "PGD",
-    "AnyAttack",
-    "Attack",
-    "CrossEntropyAscent",
-    "Eps",
-    "Goal",
-    "KullbackLeiblerAscent",
-    "Misclassification",
-    "named",
-]
+__all__ = ["PGD", "AnyAttack", "Attack", "Eps", "named"]

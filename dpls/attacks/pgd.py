@@ -1,18 +1,28 @@
 """Projected gradient descent."""
 
-from typing import Literal
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
-from dpls.attacks.base import Attack, Goal, ascent_gradient
+from dpls.attacks.base import Attack
 from dpls.component import Fractional, article, show_fraction
-from dpls.randomness import Noise
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from dpls.attacks.goals import Goal
+    from dpls.randomness import Noise
+
+ENOUGH_STEPS = 20
+"""Steps from which on a PGD accuracy is commonly reported."""
 
 
 class PGD(Attack):
     """L-infinity PGD: signed gradient steps, projected after each (Madry et al., 2018, https://arxiv.org/abs/1706.06083)."""
+
+    examples: ClassVar[str] = "pgd10, pgd20, pgd50 (any number of steps up to 999)"
 
     kind: Literal["pgd"] = "pgd"
     steps: int = Field(
@@ -30,6 +40,12 @@ class PGD(Attack):
         description="uniform in the eps ball; Gaussian with deviation 0.001, as TRADES does; or the image itself",
     )
 
+    @classmethod
+    def named(cls, name: str) -> Self | None:
+        """'pgd20' is PGD with 20 steps of eps / 4 from a uniform start."""
+        match = re.fullmatch(r"pgd([1-9]\d{0,2})", name)
+        return cls(steps=int(match[1])) if match else None
+
     @property
     def name(self) -> str:
         step = "" if self.step is None else f"-step-{show_fraction(self.step).replace('/', '-')}"
@@ -44,7 +60,21 @@ class PGD(Attack):
     def step_length(self) -> float:
         return self.radius / 4 if self.step is None else self.step
 
-    def first(self, x: Tensor, noise: Noise) -> Tensor:
+    @property
+    def passes(self) -> float:
+        return 2 * self.steps
+
+    @property
+    def reported(self) -> dict[str, Any]:
+        return super().reported | {"step": self.step_length}
+
+    @property
+    def doubts(self) -> list[str]:
+        if self.steps >= ENOUGH_STEPS:
+            return []
+        return [f"{self.steps} steps are few for a reported robust accuracy; use {ENOUGH_STEPS} or more"]
+
+    def first(self, x: "Tensor", noise: "Noise") -> "Tensor":
         """Where the attack starts."""
         if self.start == "uniform":
             return self.project(x + (noise.uniform(*x.shape[1:]) * 2 - 1) * self.radius, x)
@@ -52,7 +82,11 @@ class PGD(Attack):
             return x + noise.normal(*x.shape[1:]) * 0.001
         return x.clone()
 
-    def search(self, net: nn.Module, x: Tensor, goal: Goal, noise: Noise) -> Tensor:
+    def search(self, net: "nn.Module", x: "Tensor", goal: "Goal", noise: "Noise") -> "Tensor":
+        import torch
+
+        from dpls.attacks.goals import ascent_gradient
+
         x_adv = self.first(x, noise).contiguous(memory_format=_memory_format(x))
         if goal.stops:  # what leaves the attack must lie inside the ball from the start
             x_adv = self.project(x_adv, x)
@@ -73,6 +107,8 @@ class PGD(Attack):
         return found
 
 
-def _memory_format(x: Tensor) -> torch.memory_format:
+def _memory_format(x: "Tensor") -> "torch.memory_format":
+    import torch
+
     channels_last = x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if channels_last else torch.contiguous_format

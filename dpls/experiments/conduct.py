@@ -9,11 +9,12 @@ from filelock import FileLock
 
 from dpls.errors import UserError
 from dpls.experiments.stored import Stored, identify, key_of, state_of
-from dpls.jobs import WAITING, Launcher, hindrance, take_up
-from dpls.runs import SCHEMA, Run, create_folder, data_root, now, write_json
+from dpls.jobs.launchers import Launcher, take_up
+from dpls.jobs.queue import WAITING, hindrance
+from dpls.runs.directory import SCHEMA, Run, create_folder, data_root, now, write_json
 
 if TYPE_CHECKING:
-    from dpls.experiments.plan import Experiment, Planned
+    from dpls.experiments.base import Experiment, Planned
 
 
 def start(experiment: "Experiment", runs: Path, launcher: Launcher) -> Stored:
@@ -25,7 +26,7 @@ def start(experiment: "Experiment", runs: Path, launcher: Launcher) -> Stored:
 
 def submit_all(experiment: "Experiment", runs: Path) -> Stored:
     """Its folder, with a run for every role: one that is there already, or a new one; what is not finished waits."""
-    from dpls.submission import submit
+    from dpls.jobs.submission import submit
 
     settings = experiment.model_dump(mode="json")
     plan = experiment.plan()
@@ -83,7 +84,7 @@ def _begun(path: Path, settings: dict[str, Any], experiment: "Experiment", plan:
 def check_plan(experiment: "Experiment", plan: "Sequence[Planned]", runs: Path) -> None:
     """What can be wrong only for these images, of all runs before the first is made."""
     from dpls.data import TRAIN
-    from dpls.submission import check_images
+    from dpls.jobs.submission import check_images
 
     dataset, _ = experiment.base.data(data_root(runs))
     for planned in plan:

@@ -11,16 +11,16 @@ from typing import NamedTuple
 
 import torch
 
-from dpls.config import Phase, RunConfig
 from dpls.data import TRAIN, VALIDATION, Dataset
-from dpls.dynamics import RECORDED, Epoch
-from dpls.estimate import Sizes, epoch_passes, forward_operations, in_words, total_passes
-from dpls.evaluation import correct
+from dpls.difficulty.record import RECORDED, Epoch
+from dpls.evaluations.judge import correct
+from dpls.experiments.base import Experiment, Planned
 from dpls.experiments.conduct import check_plan
-from dpls.experiments.plan import Experiment, Planned
 from dpls.experiments.stored import Stored, identify, key_of
-from dpls.runs import data_root
-from dpls.training import Parts, build, sweep, train_epoch
+from dpls.jobs.estimate import Sizes, epoch_passes, forward_operations, in_words, total_passes
+from dpls.recipe import Phase, RunConfig
+from dpls.runs.directory import data_root
+from dpls.training.loop import Parts, build, sweep, train_epoch
 
 TRIAL = 2.0  # seconds of measuring
 MOST_OPERATIONS = 4e11

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dpls import statistics
+from dpls import intervals
 from dpls.experiments.outcomes import ALL, Outcomes, among, arm, dropped, percent
-from dpls.experiments.results import (
+from dpls.experiments.result import (
     NOT_YET,
     QUANTITIES,
     Claim,
@@ -26,7 +26,7 @@ from dpls.experiments.results import (
     ties,
     verdict,
 )
-from dpls.statistics import Difference
+from dpls.intervals import Difference
 
 SIDES = ("hardest", "easiest", "matched")
 NAMES = {"hardest": "hardest", "easiest": "easiest", "matched": "random"}
@@ -109,13 +109,13 @@ def _gap(o: Outcomes, which: str, share: float, column: str, group: str, **setti
         name += ", planted" if settings["planted"] else ", natural"
     quantity = QUANTITIES[column].split(",")[0]
     return [
-        Line(group, f"{name}, excluded", quantity, statistics.mean(excluded)),
+        Line(group, f"{name}, excluded", quantity, intervals.mean(excluded)),
         Line(
             group,
             f"{name}, included",
             quantity,
-            statistics.mean(included),
-            statistics.difference(excluded, included),
+            intervals.mean(included),
+            intervals.difference(excluded, included),
             "excluded",
             "",
         ),
@@ -125,7 +125,7 @@ def _gap(o: Outcomes, which: str, share: float, column: str, group: str, **setti
 def memorized(o: Outcomes, which: str, share: float, column: str, **settings: Any) -> Difference | None:
     """Included minus excluded: the share of the set that is right only because it was seen."""
     found = gap(o, which, share, column, **settings)
-    return statistics.difference(*found) if found else None
+    return intervals.difference(*found) if found else None
 
 
 def _cells(settings: dict[str, Any], o: Outcomes) -> pd.DataFrame:
@@ -142,7 +142,7 @@ def _cells(settings: dict[str, Any], o: Outcomes) -> pd.DataFrame:
             row: dict[str, Any] = {"images": f"{kind}, {title}"}
             for column, name in (("clean_last", "clean"), ("attacked_last", "attacked")):
                 values = among(o.right(ALL, column, split), chosen)
-                row[name] = "none" if np.isnan(values).all() else str(statistics.mean(values))
+                row[name] = "none" if np.isnan(values).all() else str(intervals.mean(values))
             rows.append(row | {"images a seed": round(float(chosen.sum(1).mean()), 1)})
     return pd.DataFrame(rows)
 
@@ -182,7 +182,7 @@ def answers(settings: dict[str, Any], o: Outcomes, ids: Sequence[int] = ()) -> p
 def _newcombe(a: float, n: int, b: float, m: int) -> tuple[float, float]:
     """95 % interval of a/n - b/m from both Wilson intervals. Newcombe, 1998, Statistics in Medicine 17, method 10."""
     p, q = a / n, b / m
-    (low, high), (low2, high2) = statistics.wilson(a, n), statistics.wilson(b, m)
+    (low, high), (low2, high2) = intervals.wilson(a, n), intervals.wilson(b, m)
     return p - q - math.hypot(p - low, high2 - q), p - q + math.hypot(high - p, q - low2)
 
 
@@ -192,10 +192,10 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
     told = []
     for which, found in gaps.items():
         if found:
-            excluded, included = (statistics.mean(values) for values in found)
+            excluded, included = (intervals.mean(values) for values in found)
             told.append(f"{NAMES[which].capitalize()} {percent(share)}: {included} included, {excluded} excluded.")
     hard, other = gaps["hardest"], gaps["matched"]
-    right = [statistics.mean(values).value for values in hard] if hard else []
+    right = [intervals.mean(values).value for values in hard] if hard else []
     claims = [
         Claim(
             "CIFAR-10, the hardest 5,000 of 50,000 (10%): about 100% right when included, about 0% when excluded; the"
@@ -214,7 +214,7 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
             else (),
         )
     ]
-    if hard and other and (change := statistics.between(other[1] - other[0], hard[1] - hard[0])).n:
+    if hard and other and (change := intervals.between(other[1] - other[0], hard[1] - hard[0])).n:
         said = sentence(
             change,
             higher="To have been seen in training helps the hardest more than random ones,",
@@ -224,7 +224,7 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
         numbers = [f"Included minus excluded, the hardest against random: {change}."]
         claims.append(Claim("Hard examples are memorized, others learnt.", said, verdict(change, "higher"), numbers))
     smooth = gap(o, "hardest", share, "clean_last", dpls=True) if settings["dpls"] else None
-    if hard and smooth and (change := statistics.between(hard[1] - hard[0], smooth[1] - smooth[0])).n:
+    if hard and smooth and (change := intervals.between(hard[1] - hard[0], smooth[1] - smooth[0])).n:
         said = sentence(
             change,
             higher="With DPLS more of the hardest are memorized,",
@@ -242,7 +242,7 @@ def _memorized(gaps: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]
     parts = []  # (a set's accuracy, whether it should lie above one half)
     for which, found in gaps.items():
         if found and which in ("hardest", "easiest"):
-            excluded, included = (statistics.mean(values) for values in found)
+            excluded, included = (intervals.mean(values) for values in found)
             parts += [(included, True), (excluded, which == "easiest")]
     if any((e.high < 0.5) if above else (e.low > 0.5) for e, above in parts):
         return "disagrees"

@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dpls.errors import UserError
-from dpls.examples import scores_of
-from dpls.runs import Run
+from dpls.runs.choice import scores_of
+from dpls.runs.directory import Run
 
 ALL = "all images"
 UNNAMED = "attacked"

@@ -6,14 +6,14 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from dpls.component import Fractional, article
-from dpls.config import RunConfig, override, read_settings
-from dpls.config_errors import sentence
 from dpls.errors import UserError
+from dpls.experiments.base import ByDifficulty, Experiment, Planned
 from dpls.experiments.outcomes import ALL, CONTROLS, arm, dropped, kept, role_of, smoothed
-from dpls.experiments.plan import ByDifficulty, Experiment, Planned
-from dpls.objectives import Standard
-from dpls.subsets import Subset, Which
-from dpls.targets import DPLS, Control
+from dpls.methods.labels import DPLS, Control
+from dpls.methods.objectives import Standard
+from dpls.methods.subset import Subset, Which
+from dpls.recipe import RunConfig, override, read_settings
+from dpls.recipe.sentences import sentence
 
 SIDES: tuple[Which, ...] = ("hardest", "easiest", "matched")
 HARDEST_AND_RANDOM: tuple[Which, ...] = ("hardest", "matched")

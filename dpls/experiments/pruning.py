@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from dpls import statistics
+from dpls import intervals
 from dpls.experiments.outcomes import ALL, Outcomes, arm, dropped, percent
-from dpls.experiments.results import (
+from dpls.experiments.result import (
     Chart,
     Claim,
     Images,
@@ -21,7 +21,7 @@ from dpls.experiments.results import (
     ties,
     verdict,
 )
-from dpls.statistics import Difference
+from dpls.intervals import Difference
 
 SIDES = ("hardest", "easiest", "matched")
 
@@ -68,7 +68,7 @@ def _sweep(settings: dict[str, Any], o: Outcomes) -> Chart:
     for which, name in (("hardest", "hardest dropped"), ("matched", "random dropped")):
         for column, title in (("attacked_best", "best"), ("attacked_last", "last")):
             there = [s for s in shares if dropped(which, s) in o.arms]
-            found = {s: statistics.difference(o.right(ALL, column), o.right(dropped(which, s), column)) for s in there}
+            found = {s: intervals.difference(o.right(ALL, column), o.right(dropped(which, s), column)) for s in there}
             found = {s: change for s, change in found.items() if change.n}
             if len(found) > 1:
                 series.append(Series(f"{name}, {title}", list(found), list(found.values())))
@@ -88,7 +88,7 @@ def _doses(settings: dict[str, Any], o: Outcomes) -> Chart:
     x, names = doses(settings, o)
     columns = {"attacked_best": "attacked, best", "attacked_last": "attacked, last", "clean_last": "clean, last"}
     series = [
-        Series(title, x, [statistics.mean(o.right(name, column)) for name in names])
+        Series(title, x, [intervals.mean(o.right(name, column)) for name in names])
         for column, title in columns.items()
         if len(x) > 2 and not any(np.isnan(o.right(name, column)).all() for name in names)
     ]
@@ -141,7 +141,7 @@ def _claims(settings: dict[str, Any], o: Outcomes) -> list[Claim]:
     x, names = doses(settings, o)
     if len(x) > 2 and (x[0], x[-1]) == (0, 1):
         slopes = {
-            end: statistics.trend(np.stack([o.right(name, f"attacked_{end}") for name in names]), np.array(x))
+            end: intervals.trend(np.stack([o.right(name, f"attacked_{end}") for name in names]), np.array(x))
             for end in ("best", "last")
         }
         told = [f"{end}: {slope.short}" for end, slope in slopes.items() if slope.n]

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dpls import statistics
+from dpls import intervals
 from dpls.experiments.outcomes import ALL, CONTROLS, Outcomes, smoothed
-from dpls.experiments.results import (
+from dpls.experiments.result import (
     NOT_YET,
     Chart,
     Claim,
@@ -22,7 +22,7 @@ from dpls.experiments.results import (
     sentence,
     verdict,
 )
-from dpls.statistics import Difference
+from dpls.intervals import Difference
 
 HARDEST = 0.1
 """Share of the training images whose accuracy tells how much is memorized."""
@@ -79,7 +79,7 @@ def suggest(settings: dict[str, Any], o: Outcomes, column: str = "attacked_best"
     gains = np.stack([o.right(smoothed(value), column, "validation") - hard for value in grid])
     means = np.array([np.nanmean(gain) for gain in gains])
     best = int(np.nanargmax(means))
-    drawn = np.stack([statistics.draws(gain) for gain in gains])
+    drawn = np.stack([intervals.draws(gain) for gain in gains])
     drawn = drawn[:, ~np.isnan(drawn).all(0)]  # while seeds are missing a resample may hold none that is there
     excess = np.nanmax(drawn - means[:, None], axis=0)  # how far the luckiest of them was above its own mean
     by_value = [int((~np.isnan(gain)).any(1).sum()) for gain in gains]  # while runs are missing, not all seeds
@@ -111,7 +111,7 @@ def _against_uniform(settings: dict[str, Any], o: Outcomes, value: float, column
     uniform = smoothed(settings["control"] or 0, "uniform")
     if value != settings["control"] or uniform not in o.arms:
         return None
-    change = statistics.difference(
+    change = intervals.difference(
         o.right(uniform, column, "validation"), o.right(smoothed(value), column, "validation")
     )
     return change if change.n else None
@@ -142,9 +142,9 @@ def _memorized(settings: dict[str, Any], o: Outcomes) -> list[Line]:
         right = np.where(hard, o.right(name, "clean_last", "train"), np.nan)
         if np.isnan(right).all():
             continue
-        line = Line("hardest tenth, training", name, "clean, last", statistics.mean(right))
+        line = Line("hardest tenth, training", name, "clean, last", intervals.mean(right))
         if name != ALL and not np.isnan(right - reference).all():
-            line = line._replace(difference=statistics.difference(reference, right), against=ALL)
+            line = line._replace(difference=intervals.difference(reference, right), against=ALL)
         found.append(line)
     return found
 
@@ -154,7 +154,7 @@ def _by(o: Outcomes, grid: list[float], column: str, against: str) -> Chart:
     series = []
     for checkpoint in ("best", "last"):
         name = f"{column}_{checkpoint}"
-        found = [statistics.difference(o.right(ALL, name), o.right(smoothed(value), name)) for value in grid]
+        found = [intervals.difference(o.right(ALL, name), o.right(smoothed(value), name)) for value in grid]
         x = grid if against == "lambda_min" else [mean_factor(o, smoothed(value)) for value in grid]
         if found:
             series.append(Series(f"{column}, {checkpoint}", x, found))
@@ -164,7 +164,7 @@ def _by(o: Outcomes, grid: list[float], column: str, against: str) -> Chart:
 def _controls(o: Outcomes, control: float) -> list[Dots]:
     names = [smoothed(control), *(smoothed(control, how) for how in CONTROLS)]
     found = [
-        Dot(name, title, statistics.difference(o.right(ALL, column), o.right(name, column)))
+        Dot(name, title, intervals.difference(o.right(ALL, column), o.right(name, column)))
         for name in names
         if name in o.arms
         for column, title in (("attacked_best", "attacked, best"), ("attacked_last", "attacked, last"))

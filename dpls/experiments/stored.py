@@ -23,17 +23,10 @@ import pandas as pd
 
 from dpls.errors import UserError
 from dpls.experiments.outcomes import Outcomes, gather
-from dpls.runs import (
-    RECORDED,
-    Run,
-    data_root,
-    list_runs,
-    read_json,
-    write_whole,
-)
+from dpls.runs.directory import RECORDED, Run, data_root, list_runs, read_json, write_whole
 
 if TYPE_CHECKING:
-    from dpls.experiments.plan import Experiment
+    from dpls.experiments.base import Experiment
 
 
 class Progress(NamedTuple):

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dpls import statistics
+from dpls import intervals
 from dpls.experiments.outcomes import ALL, Outcomes, arm, kept, percent
-from dpls.experiments.results import (
+from dpls.experiments.result import (
     NOT_YET,
     Claim,
     Images,
@@ -21,7 +21,7 @@ from dpls.experiments.results import (
     sentence,
     ties,
 )
-from dpls.statistics import Difference
+from dpls.intervals import Difference
 
 SIDES = ("hardest", "easiest", "matched")
 
@@ -85,7 +85,7 @@ def _place(settings: dict[str, Any], o: Outcomes) -> int:
     right = o.right(kept("hardest", settings["share"]), "attacked_best")
     if np.isnan(right).all():
         return 0
-    found, chance = statistics.mean(right), _chance(o)
+    found, chance = intervals.mean(right), _chance(o)
     return int(found.low > chance) - int(found.high < chance)
 
 
@@ -105,7 +105,7 @@ def _against_chance(settings: dict[str, Any], o: Outcomes) -> str:
     than = {-1: "less often than guessing would be", 1: "more often than guessing would be"}
     compared = than.get(_place(settings, o), "not to be told from guessing")
     return (
-        f"Trained on the hardest alone, the network is right under attack in {statistics.mean(right).value:.0%} of the"
+        f"Trained on the hardest alone, the network is right under attack in {intervals.mean(right).value:.0%} of the"
         f" test images, {compared} ({_chance(o):.0%})."
     )
 
@@ -129,7 +129,7 @@ def _numbers(settings: dict[str, Any], o: Outcomes, collapse: pd.DataFrame, stan
     for name, which in names.items():
         if not np.isnan(right := o.right(name, column)).all():
             told.append(
-                f"Only {'random' if which == 'matched' else which} {percent(share)}: {statistics.mean(right)} {kind}."
+                f"Only {'random' if which == 'matched' else which} {percent(share)}: {intervals.mean(right)} {kind}."
             )
     if fallen := _fallen(collapse, names):
         told.append(f"Collapsed to one class, so that its accuracy says little: {', '.join(fallen)}.")

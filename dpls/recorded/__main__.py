@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dpls.config import make_config
 from dpls.data.cache import open_dataset, open_hashes
-from dpls.examples import write_examples
 from dpls.experiments.stored import Stored, list_experiments
-from dpls.runs import RECORDED, Run, data_root, find_run, list_runs, runs_root, write_json
+from dpls.recipe import make_config
+from dpls.runs.directory import RECORDED, Run, data_root, find_run, list_runs, runs_root, write_json
+from dpls.runs.examples import write_examples
 
 KEPT = ("config.json", "status.json", "manifest.json", "metrics.jsonl", "notes.json", "probabilities.npy")
 

@@ -5,9 +5,9 @@ from threading import Thread
 
 import streamlit as st
 
-from dpls.config import RunConfig
 from dpls.data.benchmarks import Cifar10, FashionMnist
 from dpls.errors import UserError
+from dpls.recipe import RunConfig
 
 
 def start(action: Callable[[], Mapping[str, str]], what: str, config: RunConfig) -> None:

@@ -4,12 +4,12 @@ from typing import Any
 
 import streamlit as st
 
-from dpls.config import RunConfig, preset_names, preset_title, read_settings
 from dpls.errors import UserError
 from dpls.experiments import conduct, cost, plans
-from dpls.experiments.plan import Experiment
-from dpls.jobs import Local
-from dpls.runs import Run, data_root, runs_root
+from dpls.experiments.base import Experiment
+from dpls.jobs.launchers import launcher
+from dpls.recipe import RunConfig, preset_names, preset_title, read_settings
+from dpls.runs.directory import Run, data_root, runs_root
 from dpls.ui import background, manage, store
 from dpls.ui.form import Form
 from dpls.ui.frame import escape, shielded
@@ -109,7 +109,7 @@ def start(experiment: Experiment) -> None:
     """Lays out its runs and starts them; the form closes, so that what runs is seen."""
 
     def action() -> dict[str, str]:
-        started = conduct.start(experiment, runs_root(), Local())
+        started = conduct.start(experiment, runs_root(), launcher())
         return {"started experiment": started.id, "close": f"start {started.kind}"}
 
     background.start(action, "experiment", experiment.base)

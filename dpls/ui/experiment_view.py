@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from dpls.component import show_fraction
 from dpls.errors import UserError
-from dpls.experiments import charts, conduct, membership, stored
+from dpls.experiments import conduct, figures, membership, stored
 from dpls.experiments.outcomes import ALL, percent, role_of
-from dpls.experiments.results import Images, Result, result_of
+from dpls.experiments.result import Images, Result, result_of
 from dpls.experiments.stored import Stored
-from dpls.jobs import Local
-from dpls.report import OBJECTIVES, data_of
-from dpls.runs import RECORDED, runs_root
+from dpls.jobs.launchers import launcher
+from dpls.runs.directory import RECORDED, runs_root
+from dpls.runs.report import OBJECTIVES, data_of
 from dpls.ui import address, manage, store
 from dpls.ui.frame import escape, read_only, shielded
 from dpls.ui.gallery import Tile, gallery
@@ -148,7 +148,7 @@ def _buttons(e: Stored, states: Counter[str]) -> None:
 
 def _do(action: str, e: Stored) -> None:
     try:
-        {"cancel": conduct.cancel, "resume": conduct.resume}[action](e, Local())
+        {"cancel": conduct.cancel, "resume": conduct.resume}[action](e, launcher())
     except UserError as error:
         st.session_state["refusal"] = str(error)
 
@@ -175,11 +175,11 @@ def show(e: Stored, result: Result) -> None:
     for number, dots in enumerate(result.dots):
         with grid.cell():
             st.markdown(f"**{escape(dots.title)}**")
-            st.plotly_chart(charts.dots(dots), key=f"dots {number}", config=BARE, alt=dots.title)
+            st.plotly_chart(figures.dots(dots), key=f"dots {number}", config=BARE, alt=dots.title)
     for number, chart in enumerate(result.charts):
         with grid.cell():
             st.markdown(f"**{escape(chart.title)}**")
-            st.plotly_chart(charts.lines(chart), key=f"lines {number}", config=BARE, alt=chart.title)
+            st.plotly_chart(figures.lines(chart), key=f"lines {number}", config=BARE, alt=chart.title)
     for title, table in result.tables.items():
         st.markdown(f"**{escape(title)}**")
         if title == membership.BY_IMAGE:

@@ -13,9 +13,9 @@ import streamlit as st
 from streamlit.navigation.page import Page
 
 from dpls.errors import UserError
-from dpls.jobs import Local, take_up
-from dpls.runs import runs_root
-from dpls.ui import address
+from dpls.jobs.launchers import launcher, take_up
+from dpls.runs.directory import runs_root
+from dpls.ui import address, menu
 
 log = logging.getLogger("dpls.app")
 FRAMED = "framed"
@@ -37,9 +37,9 @@ def read_only() -> bool:
     return os.environ.get("DPLS_READONLY", "") not in ("", "0")
 
 
-def navigate(pages: list[Page]) -> Page:
+def navigate() -> Page:
     """The frame around all pages; the chosen page, to be run."""
-    found = _declare(pages)
+    found = _declare()
     if FRAMED not in st.session_state:
         st.session_state[FRAMED] = True
         time.sleep(SETTLING)
@@ -48,9 +48,9 @@ def navigate(pages: list[Page]) -> Page:
     return found
 
 
-def _declare(pages: list[Page]) -> Page:
+def _declare() -> Page:
     st.set_page_config(page_title="DPLS Lab", page_icon=ICON, layout="wide")
-    return st.navigation(pages, position="top")
+    return st.navigation(menu.pages(), position="top")
 
 
 @st.cache_resource(show_spinner=False)
@@ -60,8 +60,8 @@ def _begin(runs: str) -> None:  # noqa: ARG001  # the folder is the key of the c
     Threads that wait shall sleep here, too, as in ``cli``: what this process times would disturb workers, and they it.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    take_up(Local(), runs_root())
-    warm_up = threading.Timer(WARM_UP, import_module, args=("dpls.config",))
+    take_up(launcher(), runs_root())
+    warm_up = threading.Timer(WARM_UP, import_module, args=("dpls.jobs.submission",))
     warm_up.daemon = True
     warm_up.start()
 
@@ -72,7 +72,7 @@ def page(title: str, explanation: str) -> Iterator[None]:
     if FRAMED not in st.session_state:
         # A fresh server runs a deep link's page file alone, because its folder is called pages. Declaring the pages
         # once tells it better, for good.
-        _declare(import_module("app").pages())
+        _declare()
         st.rerun()
     began = time.perf_counter()
     address.adopt(title)

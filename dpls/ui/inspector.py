@@ -8,7 +8,7 @@ from plotly.graph_objects import Figure
 
 from dpls import charts
 from dpls.data import PARTS, TRAIN
-from dpls.difficulty import MEASURES
+from dpls.difficulty.measures import MEASURES
 from dpls.ui import store
 from dpls.ui.frame import escape, shielded
 from dpls.ui.gallery import large

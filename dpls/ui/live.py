@@ -5,9 +5,9 @@ from typing import Any
 import streamlit as st
 
 from dpls import charts
-from dpls.jobs import Local
-from dpls.report import concerns, with_interval
-from dpls.runs import Run
+from dpls.jobs.launchers import launcher
+from dpls.runs.directory import Run
+from dpls.runs.report import concerns, with_interval
 from dpls.ui import manage
 from dpls.ui.frame import escape, shielded
 from dpls.ui.selection import counted_by
@@ -49,7 +49,7 @@ def _panel(run: Run, drawn: str) -> None:
         with halves.cell():
             st.plotly_chart(charts.losses(rows, border, decays, last), key="losses", alt="Loss by epoch", config=_BARE)
     with st.expander("Log", key="log"):
-        st.code(Local().tail(run, 40) or "nothing yet", language=None)
+        st.code(launcher().tail(run, 40) or "nothing yet", language=None)
 
 
 _BARE = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
@@ -93,11 +93,13 @@ def _progress(status: dict[str, Any]) -> str:
 
 def _buttons(run: Run, state: str) -> None:
     """Stop or resume, and where to look."""
-    launcher = Local()
+    work = launcher()
     if state in WORKING:
-        st.button("Stop training", key="stop", on_click=manage.do, args=(launcher.cancel, run), icon=":material/stop:")
+        st.button(
+            "Stop training", key="stop", on_click=manage.do, args=(launcher().cancel, run), icon=":material/stop:"
+        )
     elif state != "done":
-        st.button("Resume", key="resume", on_click=manage.do, args=(launcher.submit, run), icon=":material/resume:")
+        st.button("Resume", key="resume", on_click=manage.do, args=(work.submit, run), icon=":material/resume:")
     if run.metrics():
         st.page_link(
             "pages/images.py", label="Its hardest images", icon=":material/grid_view:", query_params={"run": run.id}

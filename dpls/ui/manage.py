@@ -7,13 +7,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dpls import report
+from dpls.difficulty.verdict import spearman
 from dpls.errors import UserError
-from dpls.jobs import Local
-from dpls.runs import Run
+from dpls.jobs.launchers import launcher
+from dpls.runs import report
+from dpls.runs.directory import Run
 from dpls.ui import store
 from dpls.ui.frame import escape, read_only, shielded
-from dpls.verdict import spearman
 
 STATES = {
     "queued": "waiting",
@@ -104,7 +104,7 @@ def _shown(run: Run, row: dict[str, Any]) -> dict[str, Any]:
 
 def actions(run: Run) -> None:
     """Label, stop, resume, delete: for one run."""
-    row, launcher = report.row(run), Local()
+    row = report.row(run)
     with st.container(border=True):
         st.markdown(f"**{escape(row['label'] or run.id)}** · {run.id}")
         if row["error"]:
@@ -129,9 +129,9 @@ def actions(run: Run) -> None:
         with st.container(horizontal=True):
             state = row["state"]
             if state in ("queued", "running"):
-                st.button("Stop training", on_click=do, args=(launcher.cancel, run), icon=":material/stop:")
+                st.button("Stop training", on_click=do, args=(launcher().cancel, run), icon=":material/stop:")
             if state in ("failed", "cancelled", "interrupted"):
-                st.button("Resume", on_click=do, args=(launcher.submit, run), icon=":material/resume:")
+                st.button("Resume", on_click=do, args=(launcher().submit, run), icon=":material/resume:")
             if st.button("Delete", key=f"delete {run.id}", icon=":material/delete:", disabled=run.is_locked()):
                 _confirm_deletion(run)
     show_refusal()

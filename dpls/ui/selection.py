@@ -12,9 +12,9 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dpls.data import PARTS, TRAIN
-from dpls.difficulty import MEASURES, MeasureName, NormaliserName
+from dpls.difficulty.measures import MEASURES, MeasureName, NormaliserName
 from dpls.errors import UserError
-from dpls.runs import Run
+from dpls.runs.directory import Run
 from dpls.ui import address, store
 from dpls.ui.frame import escape
 

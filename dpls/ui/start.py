@@ -4,13 +4,13 @@ from typing import Any
 
 import streamlit as st
 
-from dpls.config import RunConfig, make_config, preset_names, preset_title, read_settings
 from dpls.data import Folder
 from dpls.errors import UserError
-from dpls.estimate import Estimate, estimate, in_words
-from dpls.jobs import Local
-from dpls.runs import data_root, runs_root
-from dpls.submission import submit
+from dpls.jobs.estimate import Estimate, estimate, in_words
+from dpls.jobs.launchers import launcher
+from dpls.jobs.submission import submit
+from dpls.recipe import RunConfig, make_config, preset_names, preset_title, read_settings
+from dpls.runs.directory import data_root, runs_root
 from dpls.ui import address, background, manage, store
 from dpls.ui.form import Form
 from dpls.ui.frame import escape
@@ -91,7 +91,7 @@ def start(config: RunConfig, label: str) -> None:
 
     def action() -> dict[str, str]:
         run = submit(config, runs_root(), label)
-        Local().submit(run)
+        launcher().submit(run)
         return {"started": run.id}
 
     background.start(action, "run", config)
@@ -131,7 +131,7 @@ def offer(config: RunConfig | None, label: str) -> None:
             st.caption(f"About {in_words(cost.seconds)}, {escape(cost.basis)}.")
         elif config:
             st.caption("How long it takes is known once it runs: its images have not been read yet.")
-    capacity = Local().capacity()
+    capacity = launcher().capacity()
     if set(capacity.slots) <= set(capacity.busy):
         st.caption("Another run is at work on this machine; a new one waits its turn.")
     manage.show_refusal()

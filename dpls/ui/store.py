@@ -14,14 +14,14 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from dpls import report
-from dpls import scores as scores_from_files
 from dpls.data import PARTS, TRAIN, Data
 from dpls.data.cache import open_dataset
-from dpls.difficulty import MEASURES, MeasureName, NormaliserName, normalise, signals_of
+from dpls.difficulty.measures import MEASURES, MeasureName, NormaliserName, normalise, signals_of
+from dpls.difficulty.verdict import Check, checks
 from dpls.errors import UserError
-from dpls.runs import RECORDED, Run, data_root, list_runs, runs_root
-from dpls.verdict import Check, checks
+from dpls.runs import report
+from dpls.runs import scores as scores_from_files
+from dpls.runs.directory import RECORDED, Run, data_root, list_runs, runs_root
 
 EMBEDDED = ("photos", "digits")
 """Sources that come with installed packages: their images can be made again without asking anybody."""

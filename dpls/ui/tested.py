@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dpls.runs import Run
+from dpls.runs.directory import Run
 from dpls.ui import experiment_view
 from dpls.ui.frame import read_only
 

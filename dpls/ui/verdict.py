@@ -6,10 +6,10 @@ import numpy as np
 import streamlit as st
 
 from dpls.data import TRAIN
-from dpls.difficulty import MeasureName
+from dpls.difficulty.measures import MeasureName
+from dpls.difficulty.verdict import BAD, DOUBTFUL, GOOD, planted
 from dpls.ui import store
 from dpls.ui.selection import Selection
-from dpls.verdict import BAD, DOUBTFUL, GOOD, planted
 
 ICONS = {GOOD: ":material/check_circle:", DOUBTFUL: ":material/error:", BAD: ":material/cancel:"}
 COLOURS = {GOOD: "green", DOUBTFUL: "orange", BAD: "red"}

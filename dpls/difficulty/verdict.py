@@ -1,0 +1,96 @@
+"""May this run's difficulty be believed? Checks on the record alone, each with its reason. numpy only."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpls.difficulty.measures import MEASURES, Dynamics, MeasureName, rank
+
+Level = Literal["good", "doubtful", "bad"]
+GOOD: Level = "good"
+DOUBTFUL: Level = "doubtful"
+BAD: Level = "bad"
+
+
+class Check(NamedTuple):
+    """What was checked, how it came out, and one sentence with the number."""
+
+    name: str
+    level: Level
+    sentence: str
+
+
+def spearman(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Rank correlation with mid-ranks, in [-1, 1]; NaN where one of them does not vary."""
+    a, b = rank(a, a), rank(b, b)
+    if a.std() == 0 or b.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def checks(record: Dynamics, measure: MeasureName, scores: NDArray[np.floating], classes: int) -> list[Check]:
+    """``record``: signals (T, n) of training examples under plain names; ``scores`` (n,): the measure over these T."""
+    return [_accuracy(record, classes), _length(record, measure), _ties(scores)]
+
+
+def _accuracy(record: Dynamics, classes: int) -> Check:
+    """A net that has not learnt finds nothing hard or easy: what it gets wrong is chance."""
+    outcome = record["correct"][-max(1, len(record["correct"]) // 10) :]
+    right = float((outcome == 1).sum() / max(1, (outcome != 255).sum()))
+    chance = 1 / classes
+    # Halfway from chance to all correct, and a quarter of the way: below that most of the errors are the net's.
+    level: Level = GOOD if right >= (1 + chance) / 2 else DOUBTFUL if right >= chance + (1 - chance) / 4 else BAD
+    said = {GOOD: "has learnt", DOUBTFUL: "has learnt only in part", BAD: "has hardly learnt"}[level]
+    sentence = f"The network {said}: {right:.0%} of these images are right at the end of T (chance {chance:.0%})."
+    return Check("Accuracy", level, sentence)
+
+
+def _length(record: Dynamics, measure: MeasureName) -> Check:
+    """Split-half reliability: odd against even epochs, stepped up to the full length by Spearman and Brown."""
+    epochs = len(record["correct"])
+    if epochs < 4:
+        return Check("Length of T", BAD, f"T = {epochs}: too few epochs to tell hard images from unlucky ones.")
+    compute = MEASURES[measure].compute
+    halves = [compute({name: rows[start::2] for name, rows in record.items()}) for start in (0, 1)]
+    seen = ~np.isnan(halves[0]) & ~np.isnan(halves[1])
+    agreement = spearman(halves[0][seen], halves[1][seen]) if seen.any() else float("nan")
+    if np.isnan(agreement):
+        return Check("Length of T", BAD, f"T = {epochs}: the measure does not vary over these epochs.")
+    reliability = 2 * agreement / (1 + agreement) if agreement > 0 else agreement
+    level: Level = GOOD if reliability >= 0.9 else DOUBTFUL if reliability >= 0.75 else BAD
+    said = {GOOD: "long enough", DOUBTFUL: "rather short", BAD: "too short"}[level]
+    sentence = f"T = {epochs} is {said}: odd and even epochs rank the images alike (reliability {reliability:.2f})."
+    return Check("Length of T", level, sentence)
+
+
+def _ties(scores: NDArray[np.floating]) -> Check:
+    """Tied images are ordered by something else, or by nothing."""
+    known = scores[~np.isnan(scores)]
+    if not len(known):
+        return Check("Ties", BAD, "No image has a score yet.")
+    values, counts = np.unique(known, return_counts=True)
+    largest = counts.max() / len(known)
+    level: Level = BAD if len(values) < 2 or largest > 0.9 else DOUBTFUL if largest > 0.5 else GOOD
+    sentence = (
+        f"{len(values):,} different scores among {len(known):,} images; the most common, {values[counts.argmax()]:.3g},"
+        f" is shared by {largest:.0%}."
+    )
+    return Check("Ties", level, sentence)
+
+
+def planted(
+    difficulty: NDArray[np.floating], causes: tuple[str, ...], code: NDArray[np.uint8]
+) -> list[tuple[str, int, float]]:
+    """(cause, how many, AUROC of its examples against all others), best found first; code 0 is no cause.
+
+    ``difficulty`` (n,): higher = harder, no NaN; ``code`` (n,): index into causes.
+    """
+    ranks, n = rank(difficulty, difficulty) * len(difficulty), len(difficulty)
+    found = []
+    for number, name in enumerate(causes):
+        mine = code == number
+        count = int(mine.sum())
+        if number and 0 < count < n:
+            found.append((name, count, float((ranks[mine].mean() - count / 2) / (n - count))))
+    return sorted(found, key=lambda row: -row[2])

@@ -1,0 +1,185 @@
+"""A run to be, and what all experiments have in common: seeds, the border, whose difficulty chooses.
+
+Every arm of a seed sees the same order, augmentation and attack noise.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from dpls.component import Component
+from dpls.experiments.outcomes import ALL, role_of
+from dpls.methods.objectives import Standard
+from dpls.methods.subset import Subset, Which
+from dpls.recipe import Phase, RunConfig
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run to be. ``config`` names roles where a run's names ids: in the scores of its subsets."""
+
+    arm: str
+    seed: int
+    config: RunConfig
+    after: str | None = None
+    """Role of the run from whose state at the start of the last phase it branches."""
+
+    @property
+    def role(self) -> str:
+        return role_of(self.arm, self.seed)
+
+    @property
+    def scores(self) -> list[str]:
+        """Roles of the runs whose scores choose its examples."""
+        return sorted({name for phase in self.config.phases if phase.subset for name in phase.subset.scores})
+
+    def resolved(self, ids: dict[str, str]) -> RunConfig:
+        """The configuration with ids for roles."""
+        phases = tuple(
+            phase.model_copy(
+                update={
+                    "subset": phase.subset.model_copy(update={"scores": tuple(ids[r] for r in phase.subset.scores)})
+                }
+            )
+            if phase.subset
+            else phase
+            for phase in self.config.phases
+        )
+        return self.config.model_copy(update={"phases": phases})
+
+
+class Experiment(Component):
+    """What all have in common. Their runs train in two phases: with hard labels up to the border, and on."""
+
+    base: RunConfig
+    seeds: int = Field(
+        5, ge=1, le=50, title="Seeds", description="how often, each with another initialisation, order and noise"
+    )
+
+    @model_validator(mode="after")
+    def _there_is_a_border(self) -> "Experiment":
+        if not self.border:
+            raise ValueError(
+                "base has one phase and no decay of the learning rate; set base.schedule.decays, or give it two phases,"
+                " so that there is an epoch up to which difficulty is counted"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_base_is_plain(self) -> "Experiment":
+        if any(phase.objective for phase in self.base.phases):
+            raise ValueError("base.phases have objectives of their own; an experiment trains by base.objective alone")
+        if not self.base.evaluations:
+            raise ValueError("base.evaluations is empty; an experiment compares what withstands an attack, so name one")
+        return self
+
+    @property
+    def border(self) -> int:
+        """T: difficulty is counted up to the first decay, or up to the last phase where there is none."""
+        decays = [decay for decay in self.base.schedule.decays if decay < self.base.epochs]
+        return decays[0] if decays else self.base.last_phase_start
+
+    @abstractmethod
+    def arms(self, seed: int) -> Iterator[Planned]:
+        """The runs of one seed beside the one on all images."""
+
+    def plan(self) -> list[Planned]:
+        """All runs; one that needs another comes after it."""
+        seeds = range(self.base.seed, self.base.seed + self.seeds)
+        runs = [Planned(ALL, seed, self.config(seed)) for seed in seeds]
+        runs += [run for seed in seeds for run in self.judges(seed)]
+        runs += [run for seed in seeds for run in self.arms(seed)]
+        return list({run.role: run for run in runs}.values())
+
+    def config(self, seed: int, objective: Any = None, **last_phase: Any) -> RunConfig:
+        """A run on all images with this seed; ``last_phase`` changes its last phase."""
+        base = self.base
+        standard = isinstance(objective, Standard)
+        phases = (Phase(until=self.border), Phase(until=base.epochs, **last_phase))
+        changes: dict[str, Any] = {"seed": seed, "phases": phases, "evaluate_also": ("train", "validation")}
+        changes["evaluations"] = base.evaluations[:1]
+        if standard:
+            changes |= {"objective": objective, "selection": base.selection.model_copy(update={"by": "clean"})}
+            changes["difficulty"] = base.difficulty.model_copy(update={"adversarial": False})
+        return RunConfig.model_validate(base.model_copy(update=changes).model_dump())
+
+    def judges_of(self, seed: int) -> tuple[str, ...]:
+        """Roles of the runs whose difficulty counts for a seed; its own, unless something is chosen by it."""
+        return (role_of(ALL, seed),)
+
+    def judges(self, seed: int) -> Iterator[Planned]:  # noqa: ARG002
+        """Runs of a seed that only judge."""
+        return iter(())
+
+
+class ByDifficulty(Experiment):
+    """An experiment whose arms differ in which examples they train on. Scores never come from the run they choose for,
+    unless that is asked for: to choose what a net got wrong and then find that it gets it wrong proves nothing."""
+
+    scores: Literal["another_seed", "folds", "same_seed"] = Field(
+        "another_seed",
+        title="Scores from",
+        description="whose difficulty chooses: a run of another seed; runs that each leave a fold out, so that none"
+        " judges what it trained on; or the run itself, which favours the effect that is looked for",
+    )
+    folds: int = Field(5, ge=2, le=20, title="Folds", description="folds of cross-fitted scores")
+    standard: bool = Field(
+        True,
+        title="Standard training, too",
+        description="the same with standard training, where the effect should be smaller",
+    )
+
+    @model_validator(mode="after")
+    def _standard_is_something_else(self) -> "ByDifficulty":
+        if self.standard and not self.base.objective.attacks:
+            raise ValueError("base trains without attack already; set standard = false, or another base.objective")
+        return self
+
+    @model_validator(mode="after")
+    def _left_out_are_judged(self) -> "ByDifficulty":
+        if self.scores == "folds" and self.base.difficulty.adversarial:
+            raise ValueError(
+                "scores = folds needs base.difficulty.adversarial = false: images that are left out are not attacked"
+                " in training, so the runs that left them out cannot judge them"
+            )
+        return self
+
+    def judges_of(self, seed: int) -> tuple[str, ...]:
+        """Roles of the runs whose difficulty chooses for a seed."""
+        if self.scores == "same_seed":
+            return (role_of(ALL, seed),)
+        if self.scores == "folds":
+            return tuple(role_of(f"fold {fold + 1} of {self.folds}", seed) for fold in range(self.folds))
+        if self.seeds == 1:
+            return (role_of("scores", seed + 1),)
+        return (role_of(ALL, self.base.seed + (seed - self.base.seed + 1) % self.seeds),)
+
+    def judges(self, seed: int) -> Iterator[Planned]:
+        """They end where difficulty has been counted."""
+        if self.scores == "another_seed" and self.seeds == 1:
+            yield Planned("scores", seed + 1, self._short(seed + 1, None))
+        if self.scores == "folds":
+            for fold in range(self.folds):
+                left_out = Subset(which="random", share=1 / self.folds, fold=fold)
+                yield Planned(f"fold {fold + 1} of {self.folds}", seed, self._short(seed, left_out))
+
+    def _short(self, seed: int, subset: Subset | None) -> RunConfig:
+        changes: dict[str, Any] = {"evaluations": (), "evaluate_also": ()}
+        phases = tuple(phase.model_copy(update={"subset": subset}) for phase in self.config(seed).phases)
+        # What anneals to 0 at its end would anneal too early if it ended at the border.
+        changes["phases"] = phases if self.base.schedule.anneal else phases[:1]
+        return self.config(seed).model_copy(update=changes)
+
+    def subset(self, seed: int, which: Which, share: float, **settings: Any) -> Subset:
+        """By the scores of a seed."""
+        return Subset(which=which, share=share, scores=self.judges_of(seed), seed=seed, **settings)
+
+    def from_scratch(self, seed: int, subset: Subset, objective: Any = None, **last_phase: Any) -> RunConfig:
+        """A run that trains on the subset from its first epoch on."""
+        config = self.config(seed, objective, **last_phase)
+        return config.model_copy(
+            update={"phases": tuple(p.model_copy(update={"subset": subset}) for p in config.phases)}
+        )

@@ -1,0 +1,143 @@
+"""How long a run will take: its arithmetic, counted, over the speed an earlier run had.
+
+The arithmetic is counted in forward passes of one image and turned into operations by torch's own counter, on shapes
+alone. A backward pass to the input costs about as much as the forward pass, one to input and weights about twice that.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dpls.attacks import AnyAttack
+from dpls.data import PARTS, TEST, TRAIN, VALIDATION, Dataset
+from dpls.data.photos import Photos
+from dpls.device import resolve_device
+from dpls.errors import UserError
+from dpls.nets.networks import Net
+from dpls.recipe import Phase, RunConfig, make_config
+from dpls.runs.directory import Run
+
+ATTACKED_SHARE, ATTACKED_SHARE_STANDARD = 0.6, 0.25
+"""Share of an attack's steps that an evaluation makes, for broken images leave. It depends on how robust the net is:
+seen on adversarially trained ones from 0.2 (on the hardest fifth alone) to 0.85, on others from 0.13 to 0.5."""
+
+
+class Sizes(NamedTuple):
+    """Images in training, validation and test, and what one of them is like."""
+
+    counts: tuple[int, int, int]
+    channels: int
+    size: int
+    classes: int
+
+    @staticmethod
+    def of(dataset: Dataset) -> "Sizes":
+        counts = [len(dataset.ids(part)) for part in range(len(PARTS))]
+        _, channels, size, _ = dataset.images.shape
+        return Sizes((counts[0], counts[1], counts[2]), channels, size, len(dataset.classes))
+
+
+class Estimate(NamedTuple):
+    """Seconds of training and evaluation, and what they were reckoned from, in words."""
+
+    seconds: float
+    basis: str
+
+
+def sizes_of(config: RunConfig, root: Path) -> Sizes | None:
+    """Of a data set that has been read before, or of patches yet to be cut; None where nobody knows yet."""
+    source = config.data.source
+    dataset = config.data.known(root)
+    if dataset is None and isinstance(source, Photos):
+        return Sizes((config.data.limit or source.train, source.validation, source.test), 3, source.size, 10)
+    return None if dataset is None else Sizes.of(dataset)
+
+
+def forward_operations(net: Net, sizes: Sizes) -> int:
+    """Floating-point operations of one image's forward pass."""
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        layers = nn.Sequential(*net.layers(sizes.channels, sizes.classes)).eval()
+        layers(torch.empty(1, sizes.channels, sizes.size, sizes.size))
+    return int(counter.get_total_flops())
+
+
+def passes_a_step(config: RunConfig, phase: Phase) -> float:
+    """Forward passes' worth of one training image: the attack, then the step itself."""
+    objective = phase.objective or config.objective
+    observed = 1 if config.observing == "presentation" else 0
+    return objective.passes + observed
+
+
+def _attacked(attack: AnyAttack, config: RunConfig) -> float:
+    """Forward passes' worth of one image in an evaluation."""
+    share = ATTACKED_SHARE if config.objective.attacks else ATTACKED_SHARE_STANDARD
+    return 2 + attack.passes * share
+
+
+def epoch_passes(config: RunConfig, phase: Phase, counts: tuple[int, int, int]) -> float:
+    """Forward passes' worth of an epoch: training, the sweep over all images, the attack on validation images."""
+    kept = counts[TRAIN] * (1 if phase.subset is None or phase.subset.refill else phase.subset.left)
+    swept = sum(counts) - (counts[TRAIN] if config.observing == "presentation" else 0)
+    validated = counts[VALIDATION] * _attacked(config.selection.attack, config) / config.selection.every
+    return kept * passes_a_step(config, phase) + swept + validated
+
+
+def total_passes(config: RunConfig, counts: tuple[int, int, int]) -> float:
+    """Forward passes' worth of a whole run, evaluations of both checkpoints included."""
+    training = sum(
+        (phase.until - start) * epoch_passes(config, phase, counts) for start, phase in config.phases_after(0)
+    )
+    also = {"train": counts[TRAIN], "validation": 2 * counts[VALIDATION]}
+    evaluated = 2 * counts[TEST] + sum(also[part] for part in config.evaluate_also)
+    return training + evaluated * (1 + sum(_attacked(attack, config) for attack in config.evaluations))
+
+
+def speed(config: RunConfig, sizes: Sizes, seconds: float, epochs: int) -> float:
+    """Operations a second of a run whose first ``epochs`` epochs took so long, by the same count."""
+    passes = sum(
+        (min(phase.until, epochs) - start) * epoch_passes(config, phase, sizes.counts)
+        for start, phase in config.phases_after(0)
+        if start < epochs
+    )
+    return passes * forward_operations(config.net, sizes) / max(seconds, 1e-3)
+
+
+def estimate(config: RunConfig, runs: Iterable[Run], root: Path) -> Estimate | None:
+    """From the speed of the most similar run, the newest among equals; None where there is nothing to go by."""
+    sizes = sizes_of(config, root)
+    found = [(*likeness, run) for run in runs if (likeness := _likeness(run, config))]
+    if sizes is None or not found:
+        return None
+    alike, _, own, _, operations, run = max(found, key=lambda entry: entry[:4])
+    seconds = total_passes(config, sizes.counts) * forward_operations(config.net, sizes) / operations
+    where = "here" if own else "perhaps on another machine"
+    net = ("another network, so very roughly", "a network of the kind, so roughly", "the same network and images")[
+        alike
+    ]
+    return Estimate(seconds, f"from the speed of {run.label() or run.id}, {where}, with {net}")
+
+
+def _likeness(run: Run, config: RunConfig) -> tuple[int, bool, bool, str, float] | None:
+    """(how like the nets are, same objective, ran here, id, speed); None where it tells nothing."""
+    try:
+        manifest, other = run.manifest(), make_config(run.config()["config"])
+    except (UserError, KeyError):
+        return None
+    on_gpu = resolve_device(config.device).type == "cuda"
+    if not manifest.get("operations_per_second") or str(manifest.get("device")).startswith("cuda") != on_gpu:
+        return None
+    same = other.net == config.net and other.data.source.kind == config.data.source.kind
+    alike = 2 if same else 1 if other.net.kind == config.net.kind else 0
+    objective = other.objective.kind == config.objective.kind
+    return alike, objective, not run.is_recorded, run.id, manifest["operations_per_second"]
+
+
+def in_words(seconds: float) -> str:
+    """e.g. ``40 s``, ``3 min``, ``2.5 h``."""
+    if seconds < 90:
+        return f"{max(10, round(seconds, -1)):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

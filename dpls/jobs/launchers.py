@@ -1,0 +1,52 @@
+"""Launchers: who starts workers, and what can be asked of a run at work. The choice is made here. No torch."""
+
+from pathlib import Path
+from typing import Protocol
+
+from dpls.errors import UserError
+from dpls.jobs.local import Local
+from dpls.jobs.queue import next_ready
+from dpls.jobs.slots import Capacity
+from dpls.runs.directory import Run, list_runs
+
+
+class Launcher(Protocol):
+    """What pages, commands and experiments need of whatever runs the workers."""
+
+    def submit(self, run: Run) -> None:
+        """Starts a worker on a queued, stopped, failed or interrupted run; it resumes where the run stands."""
+
+    def cancel(self, run: Run) -> None:
+        """Asks a run to stop; what is committed stays, and ``submit`` resumes it."""
+
+    def tail(self, run: Run, lines: int = 20) -> str:
+        """The end of its log."""
+
+    def capacity(self) -> Capacity: ...
+
+
+def launcher() -> Launcher:
+    """The launcher of this installation."""
+    return Local()
+
+
+def take_up(launcher: Launcher, runs: Path) -> list[Run]:
+    """Starts workers on the runs of a folder that wait or lost theirs; which ones were started.
+
+    One worker a slot: one that has done with its run goes on with the next.
+    """
+    busy = 0
+    for run in list_runs(runs):
+        try:
+            busy += run.is_locked()
+            if run.state() == "interrupted":
+                with run.lock():
+                    if run.status()["state"] == "running":  # no other app was faster
+                        run.write_status(state="queued", stage=None)
+        except (UserError, OSError):
+            continue
+    taken: dict[str, Run] = {}
+    while len(taken) + busy < len(launcher.capacity().slots) and (ready := next_ready(runs, taken)):
+        launcher.submit(ready)
+        taken[ready.id] = ready
+    return list(taken.values())

@@ -1,0 +1,55 @@
+"""Which run may start: what waits, and what for. No torch."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from dpls.errors import UserError
+from dpls.runs.directory import Run, list_runs
+
+WAITING = ("queued", "blocked")
+
+
+def hindrance(run: Run) -> tuple[str, str] | None:
+    """Why a run cannot start yet: ('queued' or 'blocked', a sentence); None where it can.
+
+    It needs its parent's state at the border, and the tables of the runs whose scores choose its examples. Blocked is
+    one that waits for a run nobody works on.
+    """
+    stored, runs = run.config(), run.path.parent
+    parent = stored["parent"]
+    needed = [(name, None) for name in stored.get("needs", ())] + ([(parent["run"], parent["epoch"])] if parent else [])
+    for name, epoch in needed:
+        other = Run(runs / name)
+        if not other.config_file.exists():
+            if epoch is None:
+                return "blocked", f"it needs the scores of run {name}, which is gone"
+            continue  # without its parent a run trains the beginning itself
+        state = other.state()
+        if state == "done" or (epoch is not None and len(other.metrics()) >= epoch):
+            continue
+        if state in ("queued", "running"):
+            return "queued", f"waits for run {name}"
+        return "blocked", f"it needs run {name}, which is {state}; resume that one"
+    return None
+
+
+def next_ready(runs: Path, besides: Collection[str] = (), first: Sequence[Run] = ()) -> Run | None:
+    """The oldest run of a folder that waits, for no other run, and has no worker; ids in ``besides`` are passed over.
+
+    ``first``: runs that are looked at before the others. What is blocked is marked so.
+    """
+    for run in (*first, *list_runs(runs)):
+        try:
+            state = run.status()["state"]
+            if state not in WAITING or run.id in besides or run.is_locked():
+                continue
+            found = hindrance(run)
+            if found is None:
+                return run
+            if found[0] != state:
+                with run.lock():
+                    if run.status()["state"] == state:  # nobody has thought better of it meanwhile
+                        run.write_status(state=found[0], error=found[1] if found[0] == "blocked" else None)
+        except (UserError, OSError):  # a damaged run must not keep the others from going on
+            continue
+    return None

@@ -1,0 +1,102 @@
+"""From a configuration to a run directory that waits for its worker; what is wrong is found here, before the start."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from dpls.data import TRAIN, Dataset
+from dpls.device import resolve_device, resolve_precision
+from dpls.errors import UserError
+from dpls.recipe import RunConfig, hash_at
+from dpls.runs.choice import check_scores, scores_of
+from dpls.runs.directory import Run, create_run, data_root, list_runs
+from dpls.training.checkpoints import stored_epochs
+
+
+def submit(
+    config: RunConfig, runs: Path, label: str = "", after: Run | None = None, experiment: str | None = None
+) -> Run:
+    """A queued run. Its data is cached, its settings checked, and the stored state it may start from is looked up.
+
+    ``after``: a run, finished or not, whose state at the start of the last phase this one starts from; it waits for it,
+    as it waits for the runs whose scores choose its examples. ``experiment``: the one it was made for.
+    """
+    device = resolve_device(config.device)
+    dataset, fingerprint = config.data(data_root(runs))
+    _check(config, runs, dataset, fingerprint)
+    precision = str(resolve_precision(config.precision, device)).removeprefix("torch.")
+    parent = find_parent(config, runs, fingerprint, precision) if after is None else _branch(config, after, fingerprint)
+    scores = {name for phase in config.phases if phase.subset for name in phase.subset.scores}
+    content = {
+        "recipe_hash": hash_at(config, config.epochs, fingerprint),
+        "fingerprint": fingerprint,
+        "states": {str(epoch): hash_at(config, epoch, fingerprint) for epoch in config.borders},
+        "parent": parent,
+        "needs": sorted(scores),
+        "experiment": experiment,
+        "config": config.model_dump(mode="json"),
+    }
+    return create_run(runs, content, config.epochs, label)
+
+
+def _branch(config: RunConfig, after: Run, fingerprint: str) -> dict[str, str | int]:
+    """The start of the last phase, in a run that comes to the very same state there."""
+    epoch = config.last_phase_start
+    expected = hash_at(config, epoch, fingerprint)
+    if after.config()["states"].get(str(epoch)) != expected:
+        raise UserError(f"run {after.id} does not pass through the state in which the last phase starts")
+    return {"run": after.id, "epoch": epoch, "hash": expected}
+
+
+def _check(config: RunConfig, runs: Path, dataset: Dataset, fingerprint: str) -> None:
+    """What can be wrong only for these images and these runs."""
+    check_images(config, dataset)
+    for name in (name for phase in config.phases if phase.subset for name in phase.subset.scores):
+        _check_scores(Run(runs / name), fingerprint, dataset.ids(TRAIN))
+
+
+def check_images(config: RunConfig, dataset: Dataset) -> None:
+    """What can be wrong only for these images: too many classes for a factor, too few left to train on."""
+    count = len(dataset.ids(TRAIN))
+    for number, phase in enumerate(config.phases):
+        phase.factors.check(len(dataset.classes))
+        left = count if phase.subset is None else round(phase.subset.left * count)
+        if left < 2:
+            raise UserError(f"phases.{number}.subset leaves {left} of {count} training images; 2 are needed")
+
+
+def _check_scores(run: Run, fingerprint: str, train_ids: np.ndarray) -> None:
+    if run.id not in [other.id for other in list_runs(run.path.parent)]:
+        raise UserError(f"subset.scores: {run.id!r} is not the id of a run in {str(run.path.parent)!r}")
+    if run.config()["fingerprint"] != fingerprint:
+        raise UserError(f"subset.scores: run {run.id} saw other images than this run will")
+    if run.state() == "done":
+        check_scores(scores_of(run.path.parent, [run.id]), [run.id], train_ids)
+
+
+def find_parent(config: RunConfig, runs: Path, fingerprint: str, precision: str) -> dict[str, str | int] | None:
+    """The stored state this run would reach anyway, as late as possible before its last phase; the newest of them.
+
+    So phase 1 is paid once: runs that differ only from some border on share what lies before it. The last phase is
+    always trained.
+    """
+    found: tuple[int, Run, str] | None = None
+    for run in reversed(list_runs(runs)):
+        for epoch, known in _states(run, precision).items():
+            earlier = epoch <= config.last_phase_start and (found is None or epoch > found[0])
+            if earlier and known == hash_at(config, epoch, fingerprint):
+                found = (epoch, run, known)
+    return {"run": found[1].id, "epoch": found[0], "hash": found[2]} if found else None
+
+
+def _states(run: Run, precision: str) -> dict[int, str]:
+    """Hash by epoch of the states a run has stored and committed; none if it is damaged or was trained otherwise."""
+    try:
+        hashes = run.config()["states"]
+        if json.loads(run.manifest_file.read_text())["precision"] != precision:
+            return {}
+        committed = len(run.metrics())
+    except (UserError, OSError, ValueError, KeyError):
+        return {}
+    return {epoch: hashes[str(epoch)] for epoch in stored_epochs(run) if str(epoch) in hashes and epoch <= committed}

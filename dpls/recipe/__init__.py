@@ -1,0 +1,26 @@
+"""What a run is to do: its whole configuration, checked, and what makes two of them the same. No torch.
+
+config      RunConfig and its phases
+identity    the canonical form, the chain of hashes, equality of runs and experiments
+reading     presets (presets/*.toml), files, ``path=value``
+sentences   a validation error as one sentence
+"""
+
+from dpls.recipe.config import Optimiser, Phase, RunConfig, Schedule, Selection
+from dpls.recipe.identity import ENGINE, hash_at
+from dpls.recipe.reading import make_config, override, preset_names, preset_title, read_settings
+
+__all__ = [
+    "ENGINE",
+    "Optimiser",
+    "Phase",
+    "RunConfig",
+    "Schedule",
+    "Selection",
+    "hash_at",
+    "make_config",
+    "override",
+    "preset_names",
+    "preset_title",
+    "read_settings",
+]

@@ -1,0 +1,337 @@
+"""The run directory: names, columns, atomic reading and writing. Nothing else knows these names. No torch.
+
+The row of ``metrics.jsonl`` commits an epoch: array rows beyond it do not exist, a torn last line is skipped.
+"""
+
+import io
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from dpls.errors import UserError
+
+SCHEMA = 1
+CLOCK_COLUMNS = ("seconds", "images_per_second")
+"""Columns of metrics.jsonl that measure time, and so differ between two equal runs."""
+STATES = ("queued", "blocked", "running", "done", "failed", "cancelled")
+ID = re.compile(r"\d{4}-\d{2}-\d{2}_\d{6}_[0-9a-f]{4}")
+RECORDED = Path(__file__).parent.parent / "recorded"
+"""Finished runs that come with the package; read-only, without checkpoints."""
+
+
+def now() -> str:
+    """Coordinated universal time, to the second, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file aside and moves it into place, so that no reader ever sees half of it."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_bytes(content.encode() if isinstance(content, str) else content)
+    aside.replace(path)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_whole(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_json(path: Path, folder: Path, what: str) -> dict[str, Any]:
+    """A file of a run or experiment, a table; a UserError in one sentence where it is none."""
+    try:
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds a {type(content).__name__}, no table")
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder} is not {what}: it has no {path.name}; list runs with `python -m dpls runs`"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}); restore it or delete {folder.name}") from None
+    return content
+
+
+def create_folder(path: Path) -> None:
+    """With its parents; a UserError where that cannot be done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the folder {str(path)!r} ({error.strerror}); choose another with --runs DIR"
+        ) from None
+
+
+def runs_root() -> Path:
+    """Where runs are kept unless somebody says otherwise: DPLS_RUNS, or ``runs`` in the working directory."""
+    return Path(os.environ.get("DPLS_RUNS") or "runs")
+
+
+def data_root(runs: Path) -> Path:
+    """Where images are cached: DPLS_DATA, or ``data`` beside the runs folder."""
+    return Path(os.environ.get("DPLS_DATA") or runs.resolve().parent / "data")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's directory."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.path / "evaluations"
+
+    @property
+    def examples_file(self) -> Path:
+        return self.path / "examples.parquet"
+
+    @property
+    def log_file(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def manifest_file(self) -> Path:
+        return self.path / "manifest.json"
+
+    @property
+    def stop_file(self) -> Path:
+        """Its presence asks the worker to stop."""
+        return self.path / "stop"
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it came with the package: nothing may be written into it."""
+        return self.path.parent == RECORDED
+
+    def config(self) -> dict[str, Any]:
+        """What config.json holds: schema, recipe_hash, fingerprint, parent, and the RunConfig under ``config``."""
+        return self._read_json(self.config_file)
+
+    def status(self) -> dict[str, Any]:
+        content = self._read_json(self.path / "status.json")
+        if content.get("state") not in STATES:
+            raise UserError(f"{self.path / 'status.json'} is damaged (it names no state); restore it or delete the run")
+        return content
+
+    def write_status(self, **changes: Any) -> None:
+        """Changes some entries of status.json; for the holder of the lock, or the one who creates the run."""
+        write_json(self.path / "status.json", self.status() | changes)
+
+    def state(self) -> str:
+        """One of STATES, or 'interrupted': says running, but nobody holds the lock."""
+        state = str(self.status()["state"])
+        return "interrupted" if state == "running" and not self.is_locked() else state
+
+    def manifest(self) -> dict[str, Any]:
+        return self._read_json(self.manifest_file)
+
+    def label(self) -> str:
+        try:
+            return str(json.loads((self.path / "notes.json").read_text())["label"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
+    def write_label(self, label: str) -> None:
+        """For people: one line of text. Nothing a worker does depends on it."""
+        write_json(self.path / "notes.json", {"label": " ".join(label.split())})
+
+    def _read_json(self, path: Path) -> dict[str, Any]:
+        return read_json(path, self.path, "a run")
+
+    # -- the lock: held for life by the worker, the only writer
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held by whoever writes; the kernel frees it when that process dies, however it dies."""
+        lock = FileLock(self.path / "run.lock", timeout=1)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise UserError(f"run {self.id} is being worked on by another process; wait for it or cancel it") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def is_locked(self) -> bool:
+        try:
+            with FileLock(self.path / "run.lock", timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    # -- metrics
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """A row an epoch, those committed."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        try:
+            return [json.loads(line) for line in lines[:-1]]  # what follows the last newline is torn, or empty
+        except ValueError as error:
+            raise UserError(
+                f"{self.path / 'metrics.jsonl'} is damaged ({error}); restore it or delete the run"
+            ) from None
+
+    def commit(self, row: Mapping[str, Any]) -> None:
+        """Appends an epoch's row; the epoch exists from here on."""
+        with (self.path / "metrics.jsonl").open("ab") as file:
+            file.write(json.dumps(row).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def keep_metrics(self, rows: list[dict[str, Any]]) -> None:
+        """Rewrites metrics.jsonl to these rows (a torn line goes, too)."""
+        write_whole(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+    # -- the record
+
+    def create_dynamics(
+        self, ids: np.ndarray, signals: Mapping[str, tuple[np.dtype, float | int]], epochs: int
+    ) -> None:
+        """Empty (epochs, N) arrays: {signal: (dtype, value for "not seen")}; the whole run's need, at once."""
+        folder = self.path / "dynamics"
+        folder.mkdir(exist_ok=True)
+        np.save(folder / "ids.npy", ids)
+        for name, (dtype, unseen) in signals.items():
+            array = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (epochs, len(ids)))
+            array[:] = unseen
+            array.flush()
+
+    def write_dynamics(self, epoch: int, signals: Mapping[str, np.ndarray]) -> None:
+        """Fills an epoch's rows, {signal: (N,)}; they exist once ``commit`` has written the epoch's row of metrics."""
+        for name, values in signals.items():
+            array = np.lib.format.open_memmap(self.path / "dynamics" / f"{name}.npy", "r+")
+            array[epoch - 1] = values
+            array.flush()
+
+    def dynamics(self, epochs: int | None = None) -> dict[str, np.ndarray]:
+        """{signal: (epochs, N)}: memory maps of the committed epochs, or of as many as asked for."""
+        rows = len(self.metrics()) if epochs is None else epochs
+        files = [f for f in sorted((self.path / "dynamics").glob("*.npy")) if f.stem != "ids"]
+        try:
+            return {f.stem: np.load(f, mmap_mode="r")[:rows] for f in files}
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"the record {self.path / 'dynamics'} is damaged ({error}); restore it or delete the run"
+            ) from None
+
+    def ids(self) -> np.ndarray:
+        """int64 (N,): the example of each column of the record."""
+        ids: np.ndarray = np.load(self.path / "dynamics" / "ids.npy")
+        return ids
+
+    # -- per example
+
+    def examples(self) -> pd.DataFrame:
+        """The per-example table, a row per id."""
+        try:
+            return pd.read_parquet(self.examples_file)
+        except FileNotFoundError:
+            raise UserError(
+                f"run {self.id} has no per-example table yet; finish it with `python -m dpls work {self.path}`"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{self.examples_file} is damaged ({error}); rebuild it with `python -m dpls work {self.path}`"
+            ) from None
+
+    def write_probabilities(self, probabilities: np.ndarray) -> None:
+        """(N, K), by id: what the best checkpoint says of each clean image; kept as float16."""
+        buffer = io.BytesIO()
+        np.save(buffer, probabilities.astype(np.float16))
+        write_whole(self.path / "probabilities.npy", buffer.getvalue())
+
+    def probabilities(self) -> np.ndarray | None:
+        """float16 (N, K), by id, rows sum to about 1; a memory map. None where the run has not got that far."""
+        try:
+            found: np.ndarray = np.load(self.path / "probabilities.npy", mmap_mode="r")
+        except (OSError, ValueError):
+            return None
+        return found
+
+    # -- evaluations
+
+    def evaluation(self, name: str) -> dict[str, Any]:
+        return self._read_json(self.evaluations / f"{name}.json")
+
+    def evaluation_names(self, others: bool = False) -> list[str]:
+        """e.g. clean_best, pgd20_8-255_best; those finished, of test images. ``others``: of training and validation
+        images, too, as clean_last_train."""
+        names = sorted(f.stem for f in self.evaluations.glob("*.json"))
+        return [name for name in names if others or not name.endswith(("_train", "_validation"))]
+
+
+def create_run(runs: Path, content: Mapping[str, Any], epochs: int, label: str = "") -> Run:
+    """A new run directory, state queued, complete at the moment it appears under its name."""
+    moment = datetime.now(UTC)
+    fraction = moment.microsecond * 0x10000 // 1_000_000  # of the second, so that ids sort as runs were made
+    ident = f"{moment:%Y-%m-%d_%H%M%S}_{fraction:04x}"
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        aside = runs / f".{ident}"
+        for folder in ("checkpoints", "evaluations"):
+            (aside / folder).mkdir(parents=True)
+        write_json(aside / "config.json", {"schema": SCHEMA, **content})
+        write_json(
+            aside / "status.json",
+            {"state": "queued", "epoch": 0, "epochs": epochs, "device": None, "created": now(), "error": None},
+        )
+        if label:
+            Run(aside).write_label(label)
+        aside.rename(runs / ident)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the runs folder {str(runs)!r} ({error.strerror}); choose another with --runs DIR"
+        ) from None
+    return Run(runs / ident)
+
+
+def list_runs(runs: Path) -> list[Run]:
+    """All runs of a folder, oldest first."""
+    return [Run(p) for p in sorted(runs.glob("*")) if ID.fullmatch(p.name) and (p / "config.json").exists()]
+
+
+def find_run(runs: Path, name: str) -> Run:
+    """The run with this id, or the beginning or end of exactly one id, or ``latest``; or a run directory by path.
+
+    Recorded runs are found by id, too, after the folder's own.
+    """
+    known = list_runs(runs)
+    if name == "latest" and known:
+        return known[-1]
+    recorded = list_runs(RECORDED)
+    own, others = (
+        [run for run in some if run.id.startswith(name) or run.id.endswith(name)] for some in (known, recorded)
+    )
+    found = (own or others) if name else []
+    if len(found) == 1:
+        return found[0]
+    if not found and (Path(name) / "config.json").exists():
+        return Run(Path(name))
+    some = ", ".join(run.id for run in (found or [*recorded, *known])[-5:]) or "none yet"
+    reason = f"{len(found)} runs begin or end with {name!r}" if found else f"there is no run {name!r} in {str(runs)!r}"
+    raise UserError(f"{reason}; choose from {some}")

@@ -1,0 +1,229 @@
+"""A run in words, for terminal and pages: a row, a report, a comparison of two, what to be wary of. No torch."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dpls import intervals
+from dpls.component import show_fraction
+from dpls.difficulty.measures import auroc
+from dpls.errors import UserError
+from dpls.runs.directory import Run
+
+OBJECTIVES = {"standard": "standard training", "pgd_at": "PGD-AT", "trades": "TRADES"}
+
+
+def row(run: Run) -> dict[str, Any]:
+    """What a list of runs shows; a damaged run is a row, too, and does not hide the others."""
+    try:
+        status, stored, _ = run.status(), run.config(), run.metrics()
+        age = datetime.now(UTC) - datetime.fromisoformat(status["created"])
+        found = {
+            "id": run.id,
+            "label": run.label(),
+            "state": run.state(),
+            "epoch": status["epoch"],
+            "epochs": status["epochs"],
+            "done": status["epoch"] / max(1, status["epochs"]),
+            "created": status["created"],
+            "age": age.total_seconds(),
+            "error": status["error"],
+            "parent": stored["parent"],
+            "data": data_of(stored["config"]),
+            "method": method_of(stored["config"]),
+            "evaluations": [run.evaluation(name) for name in run.evaluation_names()],
+        }
+        for evaluation in best_of(found["evaluations"]):
+            with_interval(evaluation)  # what a list shows of it is there
+        return found
+    except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"run {run.id} is damaged ({type(error).__name__}: {error}); restore its files or delete it"
+        reason = str(error) if isinstance(error, UserError) else reason
+        nothing = {
+            "label": reason,
+            "epoch": 0,
+            "epochs": 0,
+            "done": 0.0,
+            "created": None,
+            "age": None,
+            "parent": None,
+            "evaluations": [],
+        }
+        return {"id": run.id, "state": "damaged", "error": reason, "data": "", "method": "", **nothing}
+
+
+def data_of(config: Mapping[str, Any]) -> str:
+    """e.g. ``photos, 10 % planted``; ``config`` as in config.json."""
+    source, probes = config["data"]["source"], config["data"]["probes"]
+    name = str(source.get("path", "")).rstrip("/").rsplit("/", 1)[-1] if source["kind"] == "folder" else ""
+    name = name or source["kind"]
+    planted = sum(probe["share"] for probe in probes)
+    return f"{name}, {planted:.0%} planted" if probes else name
+
+
+def method_of(config: Mapping[str, Any]) -> str:
+    """e.g. ``PGD-AT 8/255, DPLS 0.5``: the objective with its radius, and the factors of the last phase."""
+    objective, phase = config["objective"], config["phases"][-1]
+    words = OBJECTIVES.get(objective["kind"], str(objective["kind"]))
+    if "attack" in objective:
+        eps = objective["attack"]["eps"]
+        words += f" {show_fraction(config['eps'] if eps is None else eps)}"
+    factors = phase["factors"]
+    if factors["kind"] == "dpls":
+        words += (
+            f", DPLS to mean {factors['mean']:g}" if factors["mean"] else f", DPLS {factors['lambda_min'] or 0.5:g}"
+        )
+    elif factors["kind"] == "control":
+        words += f", {factors['how']} control of DPLS {factors['lambda_min']:g}"
+    elif factors["kind"] == "uniform":
+        words += f", uniform {factors['factor']:g}"
+    return words + (f", {subset_in_words(phase['subset'])}" if phase["subset"] else "")
+
+
+def subset_in_words(subset: Mapping[str, Any]) -> str:
+    """e.g. ``without the hardest 20%``; a subset as in config.json."""
+    chosen = {"random": "a random", "matched": "a matched random"}.get(subset["which"], f"the {subset['which']}")
+    words = f"{'without' if subset['action'] == 'drop' else 'only'} {chosen} {subset['share']:.0%}"
+    words += f" (fold {subset['fold'] + 1})" if subset["fold"] else ""
+    return words + (f" less {subset['spared']:.0%} of these" if subset["spared"] else "")
+
+
+def best_of(evaluations: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """The clean and the lowest attacked evaluation of the best checkpoint."""
+    best = [e for e in evaluations if e["checkpoint"] == "best"]
+    clean = next((e for e in best if e["attack"] == "clean"), None)
+    attacked = [e for e in best if e["attack"] != "clean"]
+    return clean, min(attacked, key=lambda e: e["accuracy"]) if attacked else None
+
+
+def with_interval(evaluation: Mapping[str, Any] | None) -> str:
+    """e.g. ``77.0 % [74.3, 79.5]``."""
+    if evaluation is None:
+        return ""
+    return f"{evaluation['accuracy']:.1%} [{100 * evaluation['low']:.1f}, {100 * evaluation['high']:.1f}]"
+
+
+def difference(first: Run, second: Run, evaluation: str) -> intervals.Difference | None:
+    """Paired by test image; None where the two were not judged on the same images by the same evaluation.
+
+    One run of each: the interval says nothing about other seeds.
+    """
+    names = (first.evaluation_names(), second.evaluation_names())
+    if first.config()["fingerprint"] != second.config()["fingerprint"] or not all(evaluation in n for n in names):
+        return None
+    if first.evaluation(evaluation)["settings"] != second.evaluation(evaluation)["settings"]:
+        return None
+    before, after = (
+        pd.read_parquet(run.evaluations / f"{evaluation}.parquet").set_index("id")["correct"].astype(float)
+        for run in (first, second)
+    )
+    shared = before.index.intersection(after.index)
+    return intervals.difference(before[shared].to_numpy()[None], after[shared].to_numpy()[None])
+
+
+def settings_that_differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(path, value of the first, value of the second), by path; ``config`` as in config.json."""
+    a, b = _flat(first, ""), _flat(second, "")
+    return [(path, a.get(path, "-"), b.get(path, "-")) for path in sorted(a | b) if a.get(path) != b.get(path)]
+
+
+def _flat(value: Any, path: str) -> dict[str, str]:
+    if isinstance(value, Mapping) or (isinstance(value, list) and value):
+        entries = value.items() if isinstance(value, Mapping) else enumerate(value)
+        found: dict[str, str] = {}
+        for name, part in entries:
+            found |= _flat(part, f"{path}.{name}" if path else str(name))
+        return found
+    return {path: "none" if value is None else str(value)}
+
+
+def concerns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a look at the rows of metrics.jsonl should make one wary of, a sentence each."""
+    known = [row for row in rows if row["validation_robust"] is not None and row["train_robust"] is not None]
+    found = []
+    if known:
+        best, last = max(known, key=lambda row: row["validation_robust"]), known[-1]
+        fall = best["validation_robust"] - last["validation_robust"]
+        if last["train_robust"] > 0.5 and last["validation_robust"] < 0.1 and best["validation_robust"] > 0.2:
+            found.append(
+                f"Catastrophic overfitting: right on {last['train_robust']:.0%} of its own attacks, but on"
+                f" {last['validation_robust']:.0%} under the validation attack. Use more attack steps."
+            )
+        elif fall >= 0.03 and last["train_robust"] - best["train_robust"] > 0.02:
+            found.append(
+                f"Robust overfitting: validation accuracy under attack fell by {100 * fall:.1f} points since epoch"
+                f" {best['epoch']}, while training accuracy rose. The best checkpoint is kept."
+            )
+    if rows and any(not math.isfinite(row["loss"]) for row in rows):
+        found.append("The loss is not finite: lower the learning rate.")
+    return found
+
+
+def hardest(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The hardest training examples first; equal difficulty is ordered by mean cross-entropy, then by id."""
+    train = table[table["split"] == "train"]
+    return train.sort_values(["difficulty", "cross_entropy", "id"], ascending=[False, False, True]).head(count)
+
+
+def report(run: Run, count: int = 10) -> str:
+    """What a person wants to know first of a finished run."""
+    table = run.examples()
+    lines = ["", f"Run {run.id}  {run.label()}".rstrip(), "", *_accuracies(run), "", *_hardest(table, count)]
+    return "\n".join([*lines, "", *_causes(table)]).rstrip() + "\n"
+
+
+def _accuracies(run: Run) -> list[str]:
+    lines = ["Accuracy on the test images, with 95 % Wilson intervals:"]
+    found = [run.evaluation(name) for name in run.evaluation_names()]
+    for e in found:
+        interval = f"[{e['low']:.1%}, {e['high']:.1%}]"
+        where = f"{e['checkpoint']:<4} (epoch {e['epoch']})"
+        lines.append(f"  {e['accuracy']:6.1%} {interval:<16} n = {e['n']:,}  {where}  {e['attack']}")
+    rules = {e["checkpoint"]: e["chosen_by"] for e in found}
+    lines += [f"  {checkpoint}: {rule}" for checkpoint, rule in sorted(rules.items())]
+    return lines + [f"  note: {warning}" for warning in dict.fromkeys(w for e in found for w in e["warnings"])]
+
+
+def _hardest(table: pd.DataFrame, count: int) -> list[str]:
+    rows = hardest(table, count)
+    lines = [f"The {len(rows)} hardest training images (equal difficulty ordered by mean loss):"]
+    planted = bool((table["cause"] != "").any())
+    cause = f" {'planted cause':<14}" if planted else ""
+    file = "  file" if (table["path"] != "").any() else ""
+    lines.append(f"  {'id':>6}  {'label':<14}{cause} {'difficulty':>10} {'wrong':>6} {'loss':>6} {'factor':>7}{file}")
+    for row in rows.to_dict("records"):
+        cause = f" {row['cause'] or '-':<14}" if planted else ""
+        line = (
+            f"  {row['id']:>6}  {row['class'][:14]:<14}{cause} {row['difficulty']:>10.3f}"
+            f" {row['zero_one']:>6.0%} {row['cross_entropy']:>6.2f} {row['factor']:>7.3f}  {row['path']}"
+        )
+        lines.append(line.rstrip())
+    unseen = int(table.loc[table["split"] == "train", "difficulty"].isna().sum())
+    if unseen:
+        lines.append(f"  note: {unseen:,} training images have no difficulty (unseen, or all alike): factor 1")
+    return lines
+
+
+def _causes(table: pd.DataFrame) -> list[str]:
+    train = table[table["split"] == "train"]
+    planted = [cause for cause in train["cause"].unique() if cause]
+    if not planted or train["difficulty"].isna().any():
+        return []
+    lines = ["Planted causes: how well difficulty tells them from all other training images (AUROC, 0.5 = not at all):"]
+    difficulty, causes = train["difficulty"].to_numpy(), train["cause"].to_numpy()
+    for cause in sorted(planted, key=lambda c: -auroc(difficulty, causes == c)):
+        chosen = causes == cause
+        lines.append(
+            f"  {cause:<10} {auroc(difficulty, chosen):.3f}  n = {chosen.sum():>4}"
+            f"  mean difficulty {difficulty[chosen].mean():.3f}"
+        )
+    unplanted = difficulty[causes == ""]
+    lines.append(
+        f"  {'(none)':<10}        n = {len(unplanted):>4}"
+        f"  mean difficulty {unplanted.mean():.3f}, above one half {np.mean(unplanted > 0.5):.1%}"
+    )
+    return lines

@@ -1,0 +1,161 @@
+"""Full states (``epoch_0090.safetensors`` beside ``epoch_0090.state.pt``) and weights (``best.safetensors``) on disk.
+
+A state is written first, weights last, each whole; so a state exists once its weights do.
+"""
+
+import math
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.optim import Optimizer
+
+from dpls.difficulty.record import RECORDED, unseen
+from dpls.errors import UserError
+from dpls.recipe import RunConfig
+from dpls.runs.directory import Run
+
+
+def _weights(run: Run, epoch: int) -> Path:
+    return run.checkpoints / f"epoch_{epoch:04d}.safetensors"
+
+
+def _state(run: Run, epoch: int) -> Path:
+    return run.checkpoints / f"epoch_{epoch:04d}.state.pt"
+
+
+def save_weights(net: nn.Module, path: Path, epoch: int) -> None:
+    aside = path.with_name(f".{path.name}")
+    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, aside, metadata={"epoch": str(epoch)})
+    aside.replace(path)
+
+
+def save_state(run: Run, epoch: int, net: nn.Module, optimiser: Optimizer) -> None:
+    """Everything the next epoch needs that cannot be derived from the configuration."""
+    aside = _state(run, epoch).with_suffix(".aside")
+    torch.save({"epoch": epoch, "optimiser": optimiser.state_dict()}, aside)
+    aside.replace(_state(run, epoch))
+    save_weights(net, _weights(run, epoch), epoch)
+
+
+def load_weights(net: nn.Module, path: Path) -> None:
+    """Into a net of the same shape; the first mismatch is named."""
+    try:
+        weights = load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"there is no checkpoint {str(path)!r}; train the run at least one epoch") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"the checkpoint {str(path)!r} is damaged ({error}); delete it and resume the run from an earlier one"
+        ) from None
+    expected = net.state_dict()
+    for name, tensor in expected.items():
+        if name not in weights or weights[name].shape != tensor.shape:
+            found = tuple(weights[name].shape) if name in weights else "nothing"
+            raise UserError(
+                f"{path.name} does not fit the network: {name} should have shape {tuple(tensor.shape)}, found {found}"
+            )
+    net.load_state_dict(weights)
+
+
+def load_state(run: Run, epoch: int, net: nn.Module, optimiser: Optimizer) -> None:
+    try:
+        state: dict[str, Any] = torch.load(_state(run, epoch), weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(
+            f"the checkpoint {str(_state(run, epoch))!r} is damaged ({reason}); delete it and resume"
+        ) from None
+    load_weights(net, _weights(run, epoch))
+    optimiser.load_state_dict(state["optimiser"])
+
+
+def stored_epochs(run: Run) -> list[int]:
+    """Epochs whose full state is there, ascending."""
+    names = re.compile(r"epoch_(\d{4,})\.safetensors")
+    found = [int(m[1]) for f in run.checkpoints.glob("epoch_*.safetensors") if (m := names.fullmatch(f.name))]
+    return sorted(epoch for epoch in found if _state(run, epoch).exists())
+
+
+def forget_states(run: Run, keep: set[int]) -> None:
+    """Deletes the full states of all other epochs."""
+    for epoch in set(stored_epochs(run)) - keep:
+        _weights(run, epoch).unlink()
+        _state(run, epoch).unlink()
+
+
+def adopt_state(parent: Run, child: Run, epoch: int) -> None:
+    """Hard-links a state of the parent into the child (copies where links cannot be made)."""
+    for source in (_state(parent, epoch), _weights(parent, epoch)):
+        target = child.checkpoints / source.name
+        if target.exists():
+            continue
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copy2(source, target.with_suffix(".aside"))
+            target.with_suffix(".aside").replace(target)
+
+
+def find_checkpoint(run: Run, name: str) -> tuple[Path, int]:
+    """Path and epoch of 'best', 'last' or a number of epochs."""
+    stored = stored_epochs(run)
+    if name == "best":
+        path = run.checkpoints / "best.safetensors"
+        return path, _epoch_of(path)
+    if name == "last" and stored:
+        return _weights(run, stored[-1]), stored[-1]
+    if name.isdecimal() and int(name) in stored:
+        return _weights(run, int(name)), int(name)
+    raise UserError(
+        f"run {run.id} has no checkpoint {name!r}; choose from best, last{''.join(f', {e}' for e in stored)}"
+    )
+
+
+def _epoch_of(path: Path) -> int:
+    try:
+        with safe_open(path, "pt") as file:
+            return int(file.metadata()["epoch"])
+    except FileNotFoundError:
+        raise UserError(f"there is no checkpoint {str(path)!r}; train the run at least one epoch") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"the checkpoint {str(path)!r} is damaged ({error}); resume the run or train it again"
+        ) from None
+
+
+def resume(config: RunConfig, run: Run, count: int, net: nn.Module, optimiser: Optimizer) -> tuple[int, float]:
+    """Brings net, optimiser and directory to the last epoch that is whole; returns it, and the best score so far.
+
+    ``count``: columns of the record. A run without rows takes over its parent's first, if the parent is still there.
+    """
+    parent = run.config()["parent"]
+    if not run.metrics():
+        signals = {name: (dtype, unseen(dtype)) for name, dtype in RECORDED.items()}
+        run.create_dynamics(np.arange(count), signals, config.epochs)
+        other = Run(run.path.parent / parent["run"]) if parent else None
+        if other and parent["epoch"] in stored_epochs(other):
+            take_over(other, run, parent["epoch"])
+    rows = run.metrics()
+    epoch = max((e for e in stored_epochs(run) if e <= len(rows)), default=0)
+    if epoch:
+        load_state(run, epoch, net, optimiser)
+    run.keep_metrics(rows[:epoch])
+    own = [row[config.selection.column] for row in rows[config.last_phase_start : epoch]]
+    return epoch, max((score for score in own if score is not None), default=-math.inf)
+
+
+def take_over(parent: Run, child: Run, epoch: int) -> None:
+    """Copies the parent's first epochs and links its state, so that each directory stands alone."""
+    record = parent.dynamics(epoch)
+    for number in range(epoch):
+        child.write_dynamics(number + 1, {name: rows[number] for name, rows in record.items()})
+    adopt_state(parent, child, epoch)
+    child.keep_metrics(parent.metrics()[:epoch])

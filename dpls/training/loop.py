@@ -1,0 +1,208 @@
+"""The main path: ``train`` is Algorithm 1 of DPLS (Lee, Lee, Bae and Yoon, JMLR 26, 2025), read it first.
+
+Everything goes in through the configuration and the data set, everything comes out through the run directory.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dpls.data import TEST, TRAIN, VALIDATION, Dataset
+from dpls.data.split import Split
+from dpls.device import resolve_device, resolve_precision
+from dpls.difficulty.record import Epoch, observe
+from dpls.errors import UserError
+from dpls.evaluations.judge import correct
+from dpls.methods.labels import soft_labels
+from dpls.nets.frozen import frozen_eval
+from dpls.randomness import Noise, generator, mix
+from dpls.recipe import Phase, RunConfig
+from dpls.runs.choice import difficulty_of, kept_of
+from dpls.runs.directory import Run
+from dpls.training.checkpoints import forget_states, resume, save_state, save_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a training run is made of, built from its configuration."""
+
+    config: RunConfig
+    splits: tuple[Split, Split, Split]
+    classes: int
+    net: nn.Module
+    optimiser: torch.optim.SGD
+    device: torch.device
+    dtype: torch.dtype
+
+
+class Progress(Protocol):
+    """Who watches a run."""
+
+    def images(self, count: int) -> None:
+        """So many training images more are done."""
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """An epoch has been committed."""
+
+
+def train(config: RunConfig, run: Run, dataset: Dataset, progress: Progress) -> None:
+    """Trains until the last epoch, from wherever the run stands."""
+    parts = build(config, dataset)
+    done, best = resume(config, run, len(dataset.labels), parts.net, parts.optimiser)
+    progress.images(done * len(parts.splits[TRAIN]))
+    for start, phase in config.phases_after(done):
+        factors, keep = targets(parts, run, phase, start)
+        for epoch in range(max(done, start) + 1, phase.until + 1):
+            began = time.perf_counter()
+            record = Epoch(len(dataset.labels), parts.device)
+            loss = train_epoch(parts, epoch, phase, factors, keep, record, progress)
+            sweep(parts, record)
+            row = {
+                "epoch": epoch,
+                "lr": learning_rate(config, epoch - 1),
+                "loss": loss,
+                **summary(parts, record, epoch),
+            }
+            seconds = time.perf_counter() - began
+            row |= {"seconds": round(seconds, 3), "images_per_second": round(len(parts.splits[TRAIN]) / seconds, 1)}
+
+            run.write_dynamics(epoch, record.numpy())
+            score = row[config.selection.column]
+            if epoch > config.last_phase_start and score is not None and score > best:
+                best = score
+                save_weights(parts.net, run.checkpoints / "best.safetensors", epoch)
+            save_state(run, epoch, parts.net, parts.optimiser)
+            run.commit(row)
+            run.write_status(epoch=epoch)
+            progress.epoch(row)
+            forget_states(run, {epoch, *config.borders})
+
+
+def targets(parts: Parts, run: Run, phase: Phase, start: int) -> tuple[Tensor, Tensor]:
+    """Factors (N,) of all training examples, and the rows that take part: from the record at the phase's start."""
+    ids, labels = parts.splits[TRAIN].ids.cpu().numpy(), parts.splits[TRAIN].labels.cpu().numpy()
+    difficulty = np.full(len(ids), np.nan)
+    if phase.factors.needs_difficulty:
+        difficulty = difficulty_of(parts.config, run, ids, start)[ids]
+    keep = kept_of(parts.config, run, phase.subset, ids, labels, start)
+    factors = phase.factors(difficulty, parts.classes)
+    return torch.from_numpy(factors).float().to(parts.device), torch.from_numpy(np.flatnonzero(keep))
+
+
+def train_epoch(
+    parts: Parts, epoch: int, phase: Phase, factors: Tensor, keep: Tensor, record: Epoch, progress: Progress
+) -> float:
+    """One pass over the rows kept, in equal batches; returns the mean loss. Records what training sees anyway."""
+    config, split, net = parts.config, parts.splits[TRAIN], parts.net
+    objective = phase.objective or config.objective
+    rows, visits = presentations(parts, phase, keep, epoch)
+    shifts = config.augmentation.draw(Noise(mix(config.seed, epoch, "augmentation"), visits))
+    steps = math.ceil(len(rows) / config.optimiser.batch_size)
+    total = torch.zeros((), device=parts.device)
+    net.train()
+    batches = zip(rows.tensor_split(steps), visits.tensor_split(steps), shifts.tensor_split(steps), strict=True)
+    for step, (some, visit, shift) in enumerate(batches):
+        set_learning_rate(parts.optimiser, learning_rate(config, epoch - 1 + step / steps))
+        batch = split.batch(some)
+        batch = batch._replace(x=config.augmentation(batch.x, shift))
+        ids = split.ids.to(parts.device)[batch.rows]
+        if config.observing == "presentation":
+            with torch.no_grad():
+                record.put(ids, frozen_eval(net, parts.dtype)(batch.x), batch.y)
+
+        labels = soft_labels(batch.y, factors[batch.rows], parts.classes)
+        noise = Noise(mix(config.seed, epoch, "attack"), visit.to(parts.device))
+        with torch.autocast(parts.device.type, torch.bfloat16, enabled=parts.dtype == torch.bfloat16):
+            x_adv = objective.craft(net, batch, noise, parts.dtype)
+            loss = objective.loss(net, batch, x_adv, labels)
+        parts.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss.values.mean())
+        parts.optimiser.step()
+
+        if loss.logits_adv is not None:
+            record.put(ids, loss.logits_adv, batch.y, "_adv")
+        total += loss.values.detach().sum()
+        progress.images(len(some))
+    mean = float(total) / len(rows)
+    if not math.isfinite(mean):
+        raise UserError(
+            f"the loss became {mean} in epoch {epoch}; lower optimiser.lr (now {config.optimiser.lr:g})"
+            " or set precision=float32"
+        )
+    return mean
+
+
+def presentations(parts: Parts, phase: Phase, keep: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+    """Rows (B,) in the order an epoch shows them, and a number (B,) for the noise of each showing: its id at first.
+
+    With ``refill`` as many as there are training examples: what is kept comes again, in another order each time.
+    """
+    split, ids = parts.splits[TRAIN], parts.splits[TRAIN].ids.cpu()[keep]
+    rounds = math.ceil(len(split) / len(keep)) if phase.subset and phase.subset.refill else 1
+    numbers = [ids + turn * (int(split.ids.max()) + 1) for turn in range(rounds)]
+    orders = [Noise(mix(parts.config.seed, epoch, "order"), number).order() for number in numbers]
+    rows = torch.cat([keep[order] for order in orders])
+    visits = torch.cat([number[order] for number, order in zip(numbers, orders, strict=True)])
+    count = len(split) if rounds > 1 else len(rows)
+    return rows[:count], visits[:count]
+
+
+def sweep(parts: Parts, record: Epoch) -> None:
+    """Clean signals of every example that training has not observed in this epoch; sees un-augmented images."""
+    for part, split in enumerate(parts.splits):
+        if part == TRAIN and parts.config.observing == "presentation":
+            missing = (record.rows["correct"][split.ids.to(parts.device)] == 255).nonzero().squeeze(1)
+            split = split.take(missing)
+        if len(split):
+            for name, values in observe(
+                parts.net, split, dtype=parts.dtype if part == TRAIN else torch.float32
+            ).items():
+                record.rows[name][split.ids.to(parts.device)] = values
+
+
+def summary(parts: Parts, record: Epoch, epoch: int) -> dict[str, float | None]:
+    """Accuracies of an epoch, fractions. Test examples are recorded, but nothing here looks at them."""
+    config, validation = parts.config, parts.splits[VALIDATION]
+
+    def share(signal: str, part: int) -> float | None:
+        outcome = record.rows[signal][parts.splits[part].ids.to(parts.device)]
+        seen = outcome != 255
+        return float((outcome == 1).sum() / seen.sum()) if seen.any() else None
+
+    robust = None
+    if epoch % config.selection.every == 0 or epoch in {phase.until for phase in config.phases}:
+        right = correct(parts.net, validation, config.selection.attack, seed=config.seed, dtype=parts.dtype)
+        robust = float(right.float().mean())
+    return {
+        "train_clean": share("correct", TRAIN),
+        "train_robust": share("correct_adv", TRAIN),
+        "validation_clean": share("correct", VALIDATION),
+        "validation_robust": robust,
+    }
+
+
+def build(config: RunConfig, dataset: Dataset) -> Parts:
+    """Data on the device, the net with its seed's weights, the optimiser."""
+    device = resolve_device(config.device)
+    splits = (Split.of(dataset, TRAIN, device), Split.of(dataset, VALIDATION, device), Split.of(dataset, TEST, device))
+    channels, classes = dataset.images.shape[1], len(dataset.classes)
+    net = config.net(channels, classes, generator(config.seed, "initialisation"), splits[TRAIN].pixel_statistics())
+    net = net.to(device).to(memory_format=torch.channels_last)
+    o = config.optimiser
+    optimiser = torch.optim.SGD(net.parameters(), o.lr, o.momentum, weight_decay=o.weight_decay, nesterov=o.nesterov)
+    return Parts(config, splits, classes, net, optimiser, device, resolve_precision(config.precision, device))
+
+
+def learning_rate(config: RunConfig, epoch: float) -> float:
+    """After ``epoch`` epochs, fractional within one."""
+    return config.optimiser.lr * config.schedule.scale(epoch, config.epochs)
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = lr
