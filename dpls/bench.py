@@ -163,8 +163,7 @@ def _bench_train(settings: Bench, runs: Path) -> dict[str, Any]:
         parts.config,
         (train, others[0], others[1]),
         parts.classes,
-        parts.net,
-        parts.optimiser,
+        parts.learner,
         parts.device,
         parts.dtype,
     )
@@ -178,7 +177,7 @@ def _bench_train(settings: Bench, runs: Path) -> dict[str, Any]:
     ) -> Callable[[], None]:
         other = build(parts.config, dataset)
         net = other.net.to(memory_format=memory_format)
-        return lambda: _textbook_epoch(net, other.optimiser, batches, settings.eps, steps, autocast)
+        return lambda: _textbook_epoch(net, other.learner.optimiser, batches, settings.eps, steps, autocast)
 
     def bare() -> None:
         """The engine's steps without what DPLS adds: hard one-hot labels, nothing recorded."""
@@ -189,9 +188,7 @@ def _bench_train(settings: Bench, runs: Path) -> dict[str, Any]:
             with torch.autocast(parts.device.type, torch.bfloat16, enabled=low):
                 x_adv = objective.craft(parts.net, batch, Noise(0, batch.rows), parts.dtype)
                 loss = objective.loss(parts.net, batch, x_adv, hard).values.mean()
-            parts.optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            parts.optimiser.step()
+            parts.learner.step(loss)
 
     def full() -> None:
         record = Epoch(len(dataset.labels), parts.device)

@@ -1,7 +1,9 @@
-"""What every component with settings shares: a frozen, strict pydantic model; its family, the fraction type."""
+"""What every component with settings shares: a frozen, strict pydantic model, its identity, its family; fractions."""
 
+import hashlib
+import json
 from fractions import Fraction
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
 
@@ -9,7 +11,40 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
 class Component(BaseModel):
     """Settings and behaviour in one frozen object: its fields are its JSON, its validation and its form."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+C = TypeVar("C", bound=Component)
+
+
+def validated(component: C) -> C:
+    """The same after a check of every value: a whole number in a field of fractions is a fraction then."""
+    return type(component).model_validate(component.model_dump())
+
+
+def canonical(component: Component) -> dict[str, Any]:
+    """What tells a checked component from others: its kind, and what is not at its default, as plain JSON.
+
+    So a field that is added later, with a default, changes no identity that is made of this.
+    """
+    fields = type(component).model_fields
+    values = {name: getattr(component, name) for name in fields}
+    return {
+        name: _canonical(value)
+        for name, value in values.items()
+        if name == "kind" or fields[name].is_required() or value != fields[name].default
+    }
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Component):
+        return canonical(value)
+    return [_canonical(v) for v in value] if isinstance(value, tuple) else value
+
+
+def digest(*parts: Any) -> str:
+    """20 hex digits for anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def members(family: Any) -> tuple[Any, ...]:

@@ -5,9 +5,9 @@ import streamlit as st
 from dpls import charts
 from dpls.data import TRAIN
 from dpls.ui import bring, images, store
+from dpls.ui.believed import show_planted, show_verdict
+from dpls.ui.choosing import select, set_range
 from dpls.ui.frame import escape, page, read_only
-from dpls.ui.selection import select, set_range
-from dpls.ui.verdict import show_planted, show_verdict
 
 
 def brushed() -> None:

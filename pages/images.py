@@ -6,9 +6,9 @@ import streamlit as st
 from dpls.data import TRAIN
 from dpls.errors import UserError
 from dpls.ui import address, images
+from dpls.ui.choosing import select
 from dpls.ui.frame import page
 from dpls.ui.inspector import inspect
-from dpls.ui.selection import select
 
 PER_PAGE = 60
 PER_CLASS, MOST_TILES = 16, 400

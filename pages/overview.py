@@ -4,8 +4,9 @@ import streamlit as st
 
 from dpls.runs.directory import Run
 from dpls.ui import images, manage, store
+from dpls.ui.choosing import choose_run
 from dpls.ui.frame import page, read_only, shielded
-from dpls.ui.selection import choose_run, selection_of
+from dpls.ui.selection import selection_of
 
 
 def show_extremes(run: Run) -> None:

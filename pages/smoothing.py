@@ -12,8 +12,9 @@ from dpls.errors import UserError
 from dpls.methods.labels import lambda_min_for, smoothing_factors
 from dpls.runs.sidecar import sidecar, to_bytes
 from dpls.ui import address, images, store, tested
+from dpls.ui.choosing import select
 from dpls.ui.frame import escape, page, read_only
-from dpls.ui.selection import Selection, select
+from dpls.ui.selection import Selection
 
 BANDS = ((50, 0.7, 0.9, "100"), (6, 0.8, 0.9, "10"))
 """Mean factors the article advises for 100 classes and for 10, and from how many classes on that is taken for a guide;
@@ -57,8 +58,8 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     with st.container(key="row-knob"):
         left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
     lowest = math.ceil(1000 / classes) / 1000
-    own = s.config["phases"][-1]["factors"].get("lambda_min") or 0.5
-    address.bind("lambda_min", max(float(own), lowest), lambda value: lowest <= value <= 1)
+    own = s.config.phases[-1].factors.lambda_asked
+    address.bind("lambda_min", max(own, lowest), lambda value: lowest <= value <= 1)
     lambda_min = left.slider(
         "lambda_min, the factor at difficulty 1",
         lowest,
@@ -176,7 +177,7 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
         disabled=not s.run.examples_file.exists(),
     )
     if not read_only():
-        shares = not s.run.is_recorded and len(s.config["phases"]) > 1
+        shares = not s.run.is_recorded and len(s.config.phases) > 1
         shared = ", taking over this run's first epochs" if shares else ""
         st.page_link(
             "pages/train.py",

@@ -1,7 +1,7 @@
 """Defects of the article's reference code whose tests have no better home; ``pytest -k defect_`` runs all of them.
 
 1-3, 22 are in test_evaluation.py, 6, 12-15, 17 in test_difficulty.py, 7-9, 11 in test_objectives.py, 10, 20 in
-test_attacks.py, 16 in test_targets.py, 18, 19 in test_models.py, 21 in test_run.py.
+test_attacks.py, 16 in test_labels.py, 18, 19 in test_nets.py, 21 in test_run.py.
 """
 
 from pathlib import Path

@@ -18,7 +18,6 @@ from dpls.difficulty.measures import (
     NORMALISERS,
     Difficulty,
     Dynamics,
-    MeasureName,
     NormaliserName,
     auroc,
     normalise,
@@ -67,7 +66,8 @@ def correctness(*rows: list[int]) -> Dynamics:
 
 
 def test_the_names_equal_the_tables() -> None:
-    assert get_args(MeasureName) == tuple(MEASURES)
+    assert get_args(Difficulty.model_fields["measure"].annotation) == tuple(MEASURES)
+    assert all(measure.title for measure in MEASURES.values())
     assert get_args(NormaliserName) == tuple(NORMALISERS)
 
 

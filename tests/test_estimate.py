@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from dpls.data.source import Outline
 from dpls.jobs.estimate import (
     ATTACKED_SHARE,
-    Sizes,
     epoch_passes,
     estimate,
     forward_operations,
@@ -26,13 +26,13 @@ from tests.test_run import config, finish
 @pytest.mark.parametrize("net", [SmallCNN(width=8), WideResNet(depth=10, width=1)])
 def test_operations_grow_with_the_square_of_the_side(net: SmallCNN | WideResNet) -> None:
     counts = (10, 10, 10)
-    small, large = (forward_operations(net, Sizes(counts, 3, size, 10)) for size in (16, 32))
+    small, large = (forward_operations(net, Outline(counts, 3, size, 10)) for size in (16, 32))
     assert large / small == pytest.approx(4, rel=0.02)
 
 
 def test_operations_of_a_convolution_net_in_closed_form() -> None:
     """WRN-10-1 on 32 px: two multiply-adds a weight and pixel; shortcuts where widths change."""
-    found = forward_operations(WideResNet(depth=10, width=1), Sizes((1, 1, 1), 3, 32, 10))
+    found = forward_operations(WideResNet(depth=10, width=1), Outline((1, 1, 1), 3, 32, 10))
     convolutions = [(3, 16, 32, 3)]
     for before, after, size in ((16, 16, 32), (16, 32, 16), (32, 64, 8)):
         convolutions += [(before, after, size, 3), (after, after, size, 3)]
@@ -65,7 +65,7 @@ def test_an_estimate_is_exact_for_the_run_it_comes_from(tmp_path: Path) -> None:
     seconds = sum(row["seconds"] for row in run.metrics())
     c = config().resolved()
     sizes = sizes_of(c, tmp_path / "data")
-    assert sizes == Sizes((80, 20, 20), 3, 32, 10)
+    assert sizes == Outline((80, 20, 20), 3, 32, 10)
     assert speed(c, sizes, seconds, 6) > 0
     epochs = sum((p.until - start) * epoch_passes(c, p, sizes.counts) for start, p in c.phases_after(0))
     training = found.seconds * epochs / total_passes(c, sizes.counts)

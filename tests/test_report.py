@@ -1,6 +1,5 @@
 """Runs in words: rows, comparisons, concerns."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dpls.methods.subset import Subset
-from dpls.recipe import make_config, preset_names, read_settings
+from dpls.recipe import make_config, override, preset_names, read_settings
 from dpls.runs import report
 from dpls.runs.directory import Run
 from tests.made_runs import make_run
@@ -16,18 +15,19 @@ from tests.made_runs import make_run
 
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_preset_is_described(preset: str) -> None:
-    config = make_config(read_settings(preset)).model_dump(mode="json")
+    config = make_config(read_settings(preset))
     assert report.method_of(config)
     assert report.data_of(config)
 
 
 def test_what_a_row_says() -> None:
-    config = make_config(read_settings("demo")).model_dump(mode="json")
+    settings = read_settings("demo")
+    config = make_config(settings)
     assert report.method_of(config) == "PGD-AT 8/255, DPLS 0.5"
     assert report.data_of(config) == "photos, 10% planted"
-    config["phases"][-1]["factors"] = {"kind": "uniform", "factor": 0.9}
-    config["phases"][-1]["subset"] = Subset(which="hardest", share=0.2).model_dump()
-    assert report.method_of(config) == "PGD-AT 8/255, uniform 0.9, without the hardest 20%"
+    settings["phases"][-1]["factors"] = {"kind": "uniform", "factor": 0.9}
+    settings["phases"][-1]["subset"] = Subset(which="hardest", share=0.2).model_dump()
+    assert report.method_of(make_config(settings)) == "PGD-AT 8/255, uniform 0.9, without the hardest 20%"
 
 
 def test_a_damaged_run_is_a_row(tmp_path: Path) -> None:
@@ -76,10 +76,8 @@ def test_runs_on_other_images_are_not_compared_image_by_image(tmp_path: Path) ->
 
 
 def test_settings_that_differ_are_named_by_path() -> None:
-    config = make_config(read_settings("demo")).model_dump(mode="json")
-    other = json.loads(json.dumps(config))
-    other["phases"][1]["factors"]["lambda_min"] = 0.7
-    other["optimiser"]["lr"] = 0.1
+    config = make_config(read_settings("demo"))
+    other = make_config(override(read_settings("demo"), ["phases.1.factors.lambda_min=0.7", "optimiser.lr=0.1"]))
     assert report.settings_that_differ(config, config) == []
     assert report.settings_that_differ(config, other) == [
         ("optimiser.lr", "0.02", "0.1"),

@@ -202,11 +202,11 @@ def test_examples_table_has_the_promised_columns(whole: Run) -> None:
 def test_factors_used_in_training_are_those_in_the_table(whole: Run) -> None:
     from dpls.data import TRAIN
     from dpls.runs.directory import data_root
-    from dpls.training.loop import build, targets
+    from dpls.training.loop import build, factors_and_rows
 
     resolved = config().resolved()
     dataset, _ = resolved.data(data_root(whole.path.parent))
-    factors, keep = targets(build(resolved, dataset), whole, resolved.phases[1], 4)
+    factors, keep = factors_and_rows(build(resolved, dataset), whole, 4)
     assert keep.tolist() == list(range(80))
     np.testing.assert_allclose(factors.numpy(), whole.examples()["factor"][dataset.ids(TRAIN)], atol=1e-7)
 

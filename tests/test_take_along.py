@@ -19,7 +19,7 @@ from dpls.difficulty.record import Epoch
 from dpls.errors import UserError
 from dpls.nets.frozen import frozen_eval
 from dpls.runs.directory import Run, data_root
-from dpls.training.loop import build, sweep, targets, train_epoch
+from dpls.training.loop import build, factors_and_rows, sweep, train_epoch
 from tests.test_run import config, finish
 
 ROOT = Path(__file__).parent.parent
@@ -64,7 +64,7 @@ def test_the_tracker_equals_the_engines_own_record(run: Run) -> None:
     parts = build(settings, dataset)
     split, phase = parts.splits[TRAIN], settings.phases[0]
     tracker = DifficultyTracker(len(dataset.labels))
-    factors, keep = targets(parts, run, phase, 0)
+    factors, keep = factors_and_rows(parts, run, 0)
     for epoch in range(1, phase.until + 1):
         record = Epoch(len(dataset.labels), parts.device)
         train_epoch(parts, epoch, phase, factors, keep, record, Nobody())

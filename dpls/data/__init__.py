@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dpls.component import Component, Fractional
+from dpls.component import Component, Fractional, canonical, validated
 from dpls.data import cache
 from dpls.data.benchmarks import Cifar10, FashionMnist
 from dpls.data.dataset import PARTS, TEST, TRAIN, VALIDATION, Dataset
@@ -101,10 +101,10 @@ class Data(Component):
     def __call__(self, root: Path) -> tuple[Dataset, str]:
         """The data set, as read-only memory maps, and its fingerprint; kept in ``root`` and built only once."""
         stamp = self.source.stamp()
-        key = cache.key_of(self.model_dump(mode="json"), stamp)
+        key = self._key(stamp)
         if known := cache.recall(root, key):
             return known
-        source_key = cache.key_of(self.source.model_dump(mode="json"), stamp)
+        source_key = cache.key_of(canonical(validated(self.source)), stamp)
         source, images = cache.open_source(root, source_key, self.source)
         final = self._compose(source)
         meta = {"data": self.model_dump(mode="json")}
@@ -114,8 +114,11 @@ class Data(Component):
 
     def known(self, root: Path) -> Dataset | None:
         """The data set, if it has been built before."""
-        found = cache.recall(root, cache.key_of(self.model_dump(mode="json"), self.source.stamp()))
+        found = cache.recall(root, self._key(self.source.stamp()))
         return found[0] if found else None
+
+    def _key(self, stamp: str) -> str:
+        return cache.key_of(canonical(validated(self)), stamp)
 
     def _compose(self, source: Dataset) -> Dataset:
         """The final data set; its images are the source's own array where none was changed or left out."""

@@ -20,8 +20,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from dpls.component import Component
 from dpls.data.dataset import TEST, TRAIN, Dataset
+from dpls.data.source import DataSource
 from dpls.errors import UserError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the Debian package dataset-fashion-mnist
@@ -65,7 +65,7 @@ def _dataset(train: Any, test: Any, classes: tuple[str, ...]) -> Dataset:
     return Dataset.of(images, labels, part, classes)
 
 
-class _Benchmark(Component):
+class _Benchmark(DataSource):
     """A published data set: where its files lie, how they get there, and what to say where they do not."""
 
     title: ClassVar[str]

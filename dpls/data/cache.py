@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dpls.component import digest
 from dpls.data.dataset import PARTS, Dataset
 from dpls.errors import UserError
 
@@ -32,8 +33,7 @@ META = "meta.json"
 
 def key_of(*settings: Any) -> str:
     """20 hex digits for anything that JSON can hold."""
-    text = json.dumps([LAYOUT_NUMBER, *settings], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+    return digest(LAYOUT_NUMBER, *settings)
 
 
 def image_hashes(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
@@ -82,28 +82,30 @@ def _write(directory: Path, dataset: Dataset, meta: dict[str, Any], images_from:
         np.save(directory / IMAGES, dataset.images)
     for name in COLUMNS:
         np.save(directory / f"{name}.npy", getattr(dataset, name))
-    np.save(directory / HASHES, image_hashes(dataset.images))
     counts = {name: int((dataset.part == index).sum()) for index, name in enumerate(PARTS)}
     content = {"classes": dataset.classes, "counts": counts, "shape": dataset.images.shape[1:], **meta}
     (directory / META).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def _read(directory: Path) -> Dataset:
-    """The data set of a directory, its arrays as read-only memory maps. Raises OSError or ValueError where broken."""
-    arrays = [np.load(directory / f"{name}.npy", mmap_mode="r") for name in ("images", *COLUMNS, "hashes")]
+def _read(directory: Path, final: bool) -> Dataset:
+    """The data set of a directory, ``final`` or a source; its arrays as read-only memory maps. Raises OSError or ValueError where broken."""
+    arrays = [
+        np.load(directory / f"{name}.npy", mmap_mode="r")
+        for name in ("images", *COLUMNS, *(["hashes"] if final else []))
+    ]
     classes = tuple(json.loads((directory / META).read_text(encoding="utf-8"))["classes"])
     if len({len(array) for array in arrays}) != 1:
         raise ValueError("the arrays have different lengths")
-    images, labels, true_labels, part, cause, files, _ = arrays
+    images, labels, true_labels, part, cause, files = arrays[: 1 + len(COLUMNS)]
     return Dataset(images, labels, part, classes, cause, true_labels, files)
 
 
-def _read_or_clear(directory: Path) -> Dataset | None:
+def _read_or_clear(directory: Path, final: bool) -> Dataset | None:
     """The data set of a directory; None where there is none, or where a broken one had to be removed."""
     if not directory.is_dir():
         return None
     try:
-        return _read(directory)
+        return _read(directory, final)
     except (OSError, ValueError, KeyError):
         shutil.rmtree(directory, ignore_errors=True)  # another builder may be clearing it too
         return None
@@ -112,11 +114,11 @@ def _read_or_clear(directory: Path) -> Dataset | None:
 def open_source(root: Path, key: str, build: Callable[[], Dataset]) -> tuple[Dataset, Path]:
     """A decoded source, built only where it is not there yet, and the file that holds its images."""
     directory = root / "sources" / key
-    dataset = _read_or_clear(directory)
+    dataset = _read_or_clear(directory, final=False)
     if dataset is None:
         with _placed(directory) as aside:
             _write(aside, build(), {}, None)
-        dataset = _read(directory)
+        dataset = _read(directory, final=False)
     return dataset, directory / IMAGES
 
 
@@ -126,9 +128,10 @@ def store(root: Path, dataset: Dataset, meta: dict[str, Any], images_from: Path 
     meta: what JSON can hold, kept beside it. images_from: a file with just these images, linked and not copied.
     """
     fingerprint = fingerprint_of(dataset)
-    if _read_or_clear(root / fingerprint) is None:
+    if _read_or_clear(root / fingerprint, final=True) is None:
         with _placed(root / fingerprint) as aside:
             _write(aside, dataset, {**meta, "fingerprint": fingerprint}, images_from)
+            np.save(aside / HASHES, image_hashes(dataset.images))
     return fingerprint
 
 
@@ -139,7 +142,7 @@ def open_dataset(root: Path, fingerprint: str) -> Dataset:
     if not directory.is_dir():
         raise UserError(f"the images of data set {fingerprint} are not in {root}; {rebuild}")
     try:
-        return _read(directory)
+        return _read(directory, final=True)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"the cached data set {directory} is damaged ({error}); delete it, then {rebuild}") from error
 

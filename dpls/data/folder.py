@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from itertools import repeat
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from pydantic import Field
 
-from dpls.component import Component
 from dpls.data.dataset import Dataset
+from dpls.data.source import DataSource
 from dpls.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -25,11 +26,15 @@ GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 class Listed(NamedTuple):
-    """An image file with the part and the class its folders say."""
+    """An image file with the part and the class its folders say, as it was found."""
 
     path: Path
     part: int
     label: int
+    size: int
+    """In bytes."""
+    changed: int
+    """When, in nanoseconds."""
 
 
 def _class_folders(folder: Path) -> list[str]:
@@ -41,6 +46,11 @@ def _image_files(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         found = [e for e in entries if not e.name.startswith(".") and e.name.lower().endswith(SUFFIXES) and e.is_file()]
     return sorted(found, key=lambda e: e.name)
+
+
+def _listed(entry: os.DirEntry[str], part: int, label: int) -> Listed:
+    stat = entry.stat()
+    return Listed(Path(entry.path), part, label, stat.st_size, stat.st_mtime_ns)
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
@@ -74,7 +84,7 @@ def decode(path: Path, size: int) -> Image.Image:
 def _threads(files: Sequence[Listed]) -> int:
     """Threads to decode with. Small files are bound by the interpreter: two threads took a third longer than one."""
     some = files[:: max(1, len(files) // 100)]
-    mean_size = sum(file.path.stat().st_size for file in some) / len(some)
+    mean_size = sum(file.size for file in some) / len(some)
     return 1 if mean_size < SMALL_FILE else min(8, os.cpu_count() or 1)
 
 
@@ -90,7 +100,7 @@ def _decode_into(images: NDArray[np.uint8], start: int, files: Sequence[Listed])
     return all_grey
 
 
-class Folder(Component):
+class Folder(DataSource):
     """PNG and JPEG images, one folder a class, inside train/ and, where there are any, val/ (or validation/) and test/.
 
     Images of any size: each is turned as its EXIF says, its short side is resized to ``size`` with antialiasing and
@@ -107,7 +117,7 @@ class Folder(Component):
 
     def __call__(self) -> Dataset:
         """Every image, by part, class and file name."""
-        files, classes = self._files()
+        files, classes = self._listing
         channels = 1 if self.channels == 1 else 3
         images = np.empty((len(files), channels, self.size, self.size), dtype=np.uint8)
         starts = range(0, len(files), CHUNK)
@@ -123,21 +133,20 @@ class Folder(Component):
 
     def stamp(self) -> str:
         """Path, size and time of every image file: what the images depend on beside the settings."""
-        lines = []
-        for name in self._part_folders():
-            for group in _class_folders(Path(self._root, name)):
-                for entry in _image_files(Path(self._root, name, group)):
-                    stat = entry.stat()
-                    lines.append(f"{name}/{group}/{entry.name} {stat.st_size} {stat.st_mtime_ns}")
-        return "\n".join(lines)
+        files, _ = self._listing
+        return "\n".join(f"{file.path.relative_to(self._root).as_posix()} {file.size} {file.changed}" for file in files)
 
     @property
     def _root(self) -> Path:
         return Path(self.path).expanduser()
 
-    def described(self) -> str:
-        """What lies there, in words: how many images of each class, by part."""
-        files, classes = self._files()
+    @property
+    def title(self) -> str:
+        return self.path.rstrip("/").rsplit("/", 1)[-1] or self.kind
+
+    def found(self) -> str:
+        """How many images of each class, by part."""
+        files, classes = self._listing
         names = {number: name for name, number in FOLDERS.items() if name != "validation"}
         parts = []
         for part in sorted({file.part for file in files}):
@@ -160,8 +169,9 @@ class Folder(Component):
             raise UserError(f"{self.path!r} holds both val/ and validation/; keep one of them")
         return [name for name in FOLDERS if name in found]
 
-    def _files(self) -> tuple[list[Listed], tuple[str, ...]]:
-        """Every image file, and the names of the classes."""
+    @cached_property
+    def _listing(self) -> tuple[list[Listed], tuple[str, ...]]:
+        """Every image file, and the names of the classes; looked for once, then these are the files that are meant."""
         parts = self._part_folders()
         classes = _class_folders(Path(self._root, "train"))
         if len(classes) < 2:
@@ -174,8 +184,8 @@ class Folder(Component):
                         f"{self.path}/{name} holds the class {group!r} that train/ does not; "
                         f"choose from {', '.join(classes)} or add it to train/"
                     )
-                found = [Path(entry.path) for entry in _image_files(Path(self._root, name, group))]
+                found = _image_files(Path(self._root, name, group))
                 if not found:
                     raise UserError(f"the class folder {self.path}/{name}/{group} holds no PNG or JPEG image; add some")
-                files += [Listed(path, FOLDERS[name], classes.index(group)) for path in found]
+                files += [_listed(entry, FOLDERS[name], classes.index(group)) for entry in found]
         return files, tuple(classes)

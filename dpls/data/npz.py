@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dpls.component import Component
 from dpls.data.dataset import Dataset
+from dpls.data.source import DataSource
 from dpls.errors import UserError
 
 SMALLEST, LARGEST = 8, 96
@@ -71,7 +71,7 @@ def _class_names(arrays: Mapping[str, NDArray[Any]], train_labels: NDArray[np.in
     return names
 
 
-class Npz(Component):
+class Npz(DataSource):
     """Arrays of square images with their labels, as NumPy saves them (`numpy.savez`); nothing is resized."""
 
     kind: Literal["npz"] = "npz"

@@ -8,15 +8,15 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from dpls.component import Component
 from dpls.data.dataset import PARTS, TEST, TRAIN, VALIDATION, Dataset
+from dpls.data.source import DataSource, Outline
 from dpls.errors import UserError
 
 
@@ -102,7 +102,7 @@ def tiles(photo: Photo, part: int) -> NDArray[np.int64]:
     )
 
 
-class Photos(Component):
+class Photos(DataSource):
     """Square patches of ten photographs, one class a photograph.
 
     Each photograph is cut into tiles, each tile belongs to train, validation or test, and every patch lies within one
@@ -111,12 +111,16 @@ class Photos(Component):
     extend fewer. No patch is mirrored.
     """
 
+    is_embedded: ClassVar[bool] = True
     kind: Literal["photos"] = "photos"
     train: int = Field(2000, ge=10, le=200_000, description="Patches to train on.")
     validation: int = Field(500, ge=10, le=200_000, description="Patches to choose checkpoints with.")
     test: int = Field(1000, ge=10, le=200_000, description="Patches that judge the result.")
     size: int = Field(32, ge=8, le=96, description="Height and width of a patch, in pixels.")
     seed: int = Field(0, ge=0, description="Where the patches are cut.")
+
+    def outline(self) -> Outline:
+        return Outline((self.train, self.validation, self.test), 3, self.size, len(PHOTOS))
 
     def patches(self, part: int) -> NDArray[np.int64]:
         """(n, 5), the photograph (its index, the label) and left, top, right, bottom of each patch of a part."""

@@ -4,7 +4,7 @@ Columns hold natural values, their direction stands in the table; ``difficulty``
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,20 +95,26 @@ def variability(d: Dynamics) -> Array:
 
 
 class Measure(NamedTuple):
+    """How a measure is computed, which way it goes, and what people call it."""
+
     compute: Callable[[Dynamics], Array]
     higher_is_harder: bool
+    title: str
 
 
-MeasureName = Literal["zero_one", "cross_entropy", "el2n", "forgetting", "aum", "confidence", "variability"]
-MEASURES: dict[MeasureName, Measure] = {
-    "zero_one": Measure(zero_one, True),
-    "cross_entropy": Measure(cross_entropy, True),
-    "el2n": Measure(el2n, True),
-    "forgetting": Measure(forgetting, True),
-    "aum": Measure(aum, False),
-    "confidence": Measure(confidence, False),
-    "variability": Measure(variability, True),
+MEASURES: dict[str, Measure] = {
+    "zero_one": Measure(zero_one, True, "0-1 (times wrong)"),
+    "cross_entropy": Measure(cross_entropy, True, "Cross-entropy"),
+    "el2n": Measure(el2n, True, "EL2N"),
+    "forgetting": Measure(forgetting, True, "Forgetting"),
+    "aum": Measure(aum, False, "AUM (margin)"),
+    "confidence": Measure(confidence, False, "Confidence"),
+    "variability": Measure(variability, True, "Variability"),
 }
+if TYPE_CHECKING:
+    MeasureName: TypeAlias = str
+else:
+    MeasureName = Literal[tuple(MEASURES)]
 
 
 def min_max(scores: Array, reference: Array) -> Array:
@@ -144,6 +150,12 @@ def normalise(scores: Array, normaliser: NormaliserName, reference: Array | None
     return NORMALISERS[normaliser](scores, reference)
 
 
+def hardest_first(difficulty: Array, loss: Array, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,): places from the hardest to the easiest; equal difficulty by mean loss, then by id; NaN comes last."""
+    order: NDArray[np.int64] = np.lexsort((ids, -loss, -difficulty))
+    return order
+
+
 class Difficulty(Component):
     """Which measure is called difficulty. Called with a record, it gives (N,) in [0, 1], higher = harder."""
 
@@ -153,8 +165,8 @@ class Difficulty(Component):
 
     def __call__(self, dynamics: Dynamics, reference: NDArray[np.int64]) -> Array:
         """``reference``: columns of the training examples, which set the scale; other examples are placed on it."""
-        compute, higher_is_harder = MEASURES[self.measure]
-        scores = compute(signals_of(dynamics, self.adversarial)) * (1 if higher_is_harder else -1)
+        measure = MEASURES[self.measure]
+        scores = measure.compute(signals_of(dynamics, self.adversarial)) * (1 if measure.higher_is_harder else -1)
         return normalise(scores, self.normaliser, scores[reference])
 
 

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import torch
 
 from dpls.data import TRAIN, VALIDATION, Dataset
+from dpls.data.source import Outline
 from dpls.difficulty.record import RECORDED, Epoch
 from dpls.evaluations.judge import correct
 from dpls.experiments.base import Experiment, Planned
 from dpls.experiments.conduct import check_plan
 from dpls.experiments.stored import Stored, identify, key_of
-from dpls.jobs.estimate import Sizes, epoch_passes, forward_operations, in_words, total_passes
+from dpls.jobs.estimate import epoch_passes, forward_operations, in_words, outline_of, total_passes
 from dpls.recipe import Phase, RunConfig
 from dpls.runs.directory import data_root
 from dpls.training.loop import Parts, build, sweep, train_epoch
@@ -83,7 +84,7 @@ def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = Non
         return Cost(len(plan), 0, 0.0, 0.0, 0.0)
     check_plan(experiment, plan, runs)
     dataset, _ = experiment.base.data(data_root(runs))
-    sizes, rates = Sizes.of(dataset), dict(rates or {})
+    sizes, rates = outline_of(dataset), dict(rates or {})
     seconds = processor = size = 0.0
     for planned in new:
         config = planned.config
@@ -127,7 +128,7 @@ def measure(config: RunConfig, dataset: Dataset) -> Rate:
 
     The fastest counts: what slows an epoch, warming up or another program, is not the run's own cost.
     """
-    sizes = Sizes.of(dataset)
+    sizes = outline_of(dataset)
     operations = forward_operations(config.net, sizes)
     parts = build(config.resolved(), dataset)
     phase = parts.config.phases[0].model_copy(update={"subset": None})
@@ -164,7 +165,7 @@ class _Silent:
     def epoch(self, row: dict[str, object]) -> None: ...
 
 
-def _bytes(config: RunConfig, sizes: Sizes) -> float:
+def _bytes(config: RunConfig, sizes: Outline) -> float:
     """Record, and states at the borders and the end: weights and momentum, the best weights."""
     with torch.device("meta"):
         net = torch.nn.Sequential(*config.net.layers(sizes.channels, sizes.classes))

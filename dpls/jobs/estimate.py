@@ -14,11 +14,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dpls.attacks import AnyAttack
 from dpls.data import PARTS, TEST, TRAIN, VALIDATION, Dataset
-from dpls.data.photos import Photos
+from dpls.data.source import Outline
 from dpls.device import resolve_device
 from dpls.errors import UserError
 from dpls.nets.networks import Net
-from dpls.recipe import Phase, RunConfig, make_config
+from dpls.recipe import Phase, RunConfig
 from dpls.runs.directory import Run
 
 ATTACKED_SHARE, ATTACKED_SHARE_STANDARD = 0.6, 0.25
@@ -26,38 +26,32 @@ ATTACKED_SHARE, ATTACKED_SHARE_STANDARD = 0.6, 0.25
 seen on adversarially trained ones from 0.2 (on the hardest fifth alone) to 0.85, on others from 0.13 to 0.5."""
 
 
-class Sizes(NamedTuple):
-    """Images in training, validation and test, and what one of them is like."""
-
-    counts: tuple[int, int, int]
-    channels: int
-    size: int
-    classes: int
-
-    @staticmethod
-    def of(dataset: Dataset) -> "Sizes":
-        counts = [len(dataset.ids(part)) for part in range(len(PARTS))]
-        _, channels, size, _ = dataset.images.shape
-        return Sizes((counts[0], counts[1], counts[2]), channels, size, len(dataset.classes))
-
-
-class Estimate(NamedTuple):
+class Duration(NamedTuple):
     """Seconds of training and evaluation, and what they were reckoned from, in words."""
 
     seconds: float
     basis: str
 
 
-def sizes_of(config: RunConfig, root: Path) -> Sizes | None:
+def outline_of(dataset: Dataset) -> Outline:
+    """Of a data set that is there."""
+    counts = [len(dataset.ids(part)) for part in range(len(PARTS))]
+    _, channels, size, _ = dataset.images.shape
+    return Outline((counts[0], counts[1], counts[2]), channels, size, len(dataset.classes))
+
+
+def sizes_of(config: RunConfig, root: Path) -> Outline | None:
     """Of a data set that has been read before, or of patches yet to be cut; None where nobody knows yet."""
-    source = config.data.source
-    dataset = config.data.known(root)
-    if dataset is None and isinstance(source, Photos):
-        return Sizes((config.data.limit or source.train, source.validation, source.test), 3, source.size, 10)
-    return None if dataset is None else Sizes.of(dataset)
+    dataset, outline = config.data.known(root), config.data.source.outline()
+    if dataset is not None:
+        return outline_of(dataset)
+    if outline is None or config.data.limit is None:
+        return outline
+    _, validation, test = outline.counts
+    return outline._replace(counts=(config.data.limit, validation, test))
 
 
-def forward_operations(net: Net, sizes: Sizes) -> int:
+def forward_operations(net: Net, sizes: Outline) -> int:
     """Floating-point operations of one image's forward pass."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         layers = nn.Sequential(*net.layers(sizes.channels, sizes.classes)).eval()
@@ -96,7 +90,7 @@ def total_passes(config: RunConfig, counts: tuple[int, int, int]) -> float:
     return training + evaluated * (1 + sum(_attacked(attack, config) for attack in config.evaluations))
 
 
-def speed(config: RunConfig, sizes: Sizes, seconds: float, epochs: int) -> float:
+def speed(config: RunConfig, sizes: Outline, seconds: float, epochs: int) -> float:
     """Operations a second of a run whose first ``epochs`` epochs took so long, by the same count."""
     passes = sum(
         (min(phase.until, epochs) - start) * epoch_passes(config, phase, sizes.counts)
@@ -106,7 +100,7 @@ def speed(config: RunConfig, sizes: Sizes, seconds: float, epochs: int) -> float
     return passes * forward_operations(config.net, sizes) / max(seconds, 1e-3)
 
 
-def estimate(config: RunConfig, runs: Iterable[Run], root: Path) -> Estimate | None:
+def estimate(config: RunConfig, runs: Iterable[Run], root: Path) -> Duration | None:
     """From the speed of the most similar run, the newest among equals; None where there is nothing to go by."""
     sizes = sizes_of(config, root)
     found = [(*likeness, run) for run in runs if (likeness := _likeness(run, config))]
@@ -118,13 +112,13 @@ def estimate(config: RunConfig, runs: Iterable[Run], root: Path) -> Estimate | N
     net = ("another network, so very roughly", "a network of the kind, so roughly", "the same network and images")[
         alike
     ]
-    return Estimate(seconds, f"from the speed of {run.label() or run.id}, {where}, with {net}")
+    return Duration(seconds, f"from the speed of {run.label() or run.id}, {where}, with {net}")
 
 
 def _likeness(run: Run, config: RunConfig) -> tuple[int, bool, bool, str, float] | None:
     """(how like the nets are, same objective, ran here, id, speed); None where it tells nothing."""
     try:
-        manifest, other = run.manifest(), make_config(run.config()["config"])
+        manifest, other = run.manifest(), run.recipe()
     except (UserError, KeyError):
         return None
     on_gpu = resolve_device(config.device).type == "cuda"

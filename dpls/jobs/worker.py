@@ -231,7 +231,7 @@ def evaluate_run(run: Run, attack: str, assignments: list[str], checkpoint: str)
 
 
 def _write_manifest(run: Run, config: Any, dataset: Any, device: Any, dtype: Any) -> None:
-    from dpls.jobs.estimate import Sizes, speed
+    from dpls.jobs.estimate import outline_of, speed
     from dpls.machine import hardware, versions
 
     rows = run.metrics()
@@ -249,7 +249,7 @@ def _write_manifest(run: Run, config: Any, dataset: Any, device: Any, dtype: Any
     # The median epoch of each phase: one that somebody disturbed shall not make later estimates slow.
     parts = [rows[start : phase.until] for start, phase in config.phases_after(0)]
     seconds = sum(len(part) * median(row["seconds"] for row in part) for part in parts if part)
-    sizes = Sizes.of(dataset)
+    sizes = outline_of(dataset)
     write_json(
         run.manifest_file,
         {

@@ -17,12 +17,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Factor = Annotated[Fractional, Field(gt=0, le=1)]
+LAMBDA_MIN = 0.5
+"""The article's."""
 
 
 class FactorRule(Component):
     """Called with difficulty (N,) in [0, 1] (NaN: never seen) and the number of classes: factors (N,) in (0, 1]."""
 
     needs_difficulty: ClassVar[bool] = False
+
+    @property
+    def lambda_asked(self) -> float:
+        """The lambda_min that was asked for, or the article's where this rule has none."""
+        return LAMBDA_MIN
+
+    @property
+    def in_words(self) -> str:
+        """What people call it, with what sets it; '' where labels stay hard."""
+        raise NotImplementedError
 
     def check(self, classes: int) -> None:
         """Refuses, before a run starts, settings that can be wrong only for this number of classes."""
@@ -44,6 +56,10 @@ class Hard(FactorRule):
 
     kind: Literal["hard"] = "hard"
 
+    @property
+    def in_words(self) -> str:
+        return ""
+
     def __call__(self, difficulty: NDArray[np.floating], classes: int) -> NDArray[np.float64]:  # noqa: ARG002
         return np.ones(len(difficulty))
 
@@ -55,6 +71,10 @@ class Uniform(FactorRule):
     factor: Factor = Field(
         0.9, description="mass left on the true class; torch's label_smoothing = (1 - factor) K / (K - 1)"
     )
+
+    @property
+    def in_words(self) -> str:
+        return f"uniform {self.factor:g}"
 
     def check(self, classes: int) -> None:
         _refuse_below_uniform("factor", self.factor, classes)
@@ -75,8 +95,8 @@ class DPLS(FactorRule):
     kind: Literal["dpls"] = "dpls"
     lambda_min: Factor | None = Field(
         None,
-        description="factor of the hardest example; 0.5 where neither is given",
-        json_schema_extra=article("0.5"),
+        description=f"factor of the hardest example; {LAMBDA_MIN:g} where neither is given",
+        json_schema_extra=article(f"{LAMBDA_MIN:g}"),
     )
     mean: Factor | None = Field(
         None, description="mean factor to reach instead; the article advises 0.8-0.9 for 10 classes"
@@ -88,18 +108,23 @@ class DPLS(FactorRule):
             raise ValueError("give either lambda_min or mean, not both")
         return self
 
+    @property
+    def in_words(self) -> str:
+        return f"DPLS to mean {self.mean:g}" if self.mean else f"DPLS {self.lambda_asked:g}"
+
+    @property
+    def lambda_asked(self) -> float:
+        return LAMBDA_MIN if self.lambda_min is None else self.lambda_min
+
     def check(self, classes: int) -> None:
         if self.mean is None:
-            _refuse_below_uniform("lambda_min", self._lambda_min(), classes)
+            _refuse_below_uniform("lambda_min", self.lambda_asked, classes)
         else:
             _refuse_below_uniform("mean", self.mean, classes)
 
-    def _lambda_min(self) -> float:
-        return 0.5 if self.lambda_min is None else self.lambda_min
-
     def __call__(self, difficulty: NDArray[np.floating], classes: int) -> NDArray[np.float64]:
         self.check(classes)
-        lambda_min = self._lambda_min() if self.mean is None else lambda_min_for(self.mean, difficulty, classes)
+        lambda_min = self.lambda_asked if self.mean is None else lambda_min_for(self.mean, difficulty, classes)
         return smoothing_factors(difficulty, lambda_min)
 
 
@@ -116,8 +141,16 @@ class Control(FactorRule):
         description="uniform: all alike; permuted: DPLS's factors dealt out at random; inverted: the smallest to the"
         " easiest; hardest: lambda_min to as many of the hardest as the mean allows, 1 to the others",
     )
-    lambda_min: Factor = Field(0.5, description="of the DPLS that is matched")
+    lambda_min: Factor = Field(LAMBDA_MIN, description="of the DPLS that is matched")
     seed: int = Field(0, ge=0, lt=2**31, description="deals out at random, and breaks ties")
+
+    @property
+    def lambda_asked(self) -> float:
+        return self.lambda_min
+
+    @property
+    def in_words(self) -> str:
+        return f"{self.how} control of DPLS {self.lambda_min:g}"
 
     def check(self, classes: int) -> None:
         _refuse_below_uniform("lambda_min", self.lambda_min, classes)

@@ -54,6 +54,14 @@ class Subset(Component):
         return self
 
     @property
+    def in_words(self) -> str:
+        """e.g. ``without the hardest 20%``."""
+        chosen = {"random": "a random", "matched": "a matched random"}.get(self.which, f"the {self.which}")
+        words = f"{'without' if self.action == 'drop' else 'only'} {chosen} {self.share:.0%}"
+        words += f" (fold {self.fold + 1})" if self.fold else ""
+        return words + (f" less {self.spared:.0%} of these" if self.spared else "")
+
+    @property
     def needs_difficulty(self) -> bool:
         return self.which != "random"
 

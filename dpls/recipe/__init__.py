@@ -7,7 +7,7 @@ sentences   a validation error as one sentence
 """
 
 from dpls.recipe.config import Optimiser, Phase, RunConfig, Schedule, Selection
-from dpls.recipe.identity import ENGINE, hash_at
+from dpls.recipe.identity import ENGINE, anywhere, hash_at, same_run
 from dpls.recipe.reading import make_config, override, preset_names, preset_title, read_settings
 
 __all__ = [
@@ -17,10 +17,12 @@ __all__ = [
     "RunConfig",
     "Schedule",
     "Selection",
+    "anywhere",
     "hash_at",
     "make_config",
     "override",
     "preset_names",
     "preset_title",
     "read_settings",
+    "same_run",
 ]

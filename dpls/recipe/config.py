@@ -73,6 +73,12 @@ class Phase(Component):
     subset: Subset | None = Field(None, description="which training examples take part; none: all")
     objective: AnyObjective | None = Field(None, description="none: the run's objective")
 
+    @property
+    def uses_own_difficulty(self) -> bool:
+        """Whether what the run itself has recorded decides its labels or its examples."""
+        subset = self.subset
+        return self.factors.needs_difficulty or bool(subset and subset.needs_difficulty and not subset.scores)
+
 
 class Selection(Component):
     """How the best checkpoint of the last phase is chosen: by accuracy on validation images; never on test images."""
@@ -120,8 +126,7 @@ class RunConfig(Component):
         ends = [phase.until for phase in self.phases]
         if ends != sorted(set(ends)):
             raise ValueError(f"phases must end at rising epochs, got {ends}")
-        first = self.phases[0].subset
-        if self.phases[0].factors.needs_difficulty or (first and first.needs_difficulty and not first.scores):
+        if self.phases[0].uses_own_difficulty:
             raise ValueError(
                 "the first phase cannot use difficulty, nothing is recorded yet; put a phase with hard labels before it"
             )

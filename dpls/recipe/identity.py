@@ -1,40 +1,53 @@
-"""Identity: the chained hash that says which runs share a beginning."""
+"""Identity: which runs are the same, and the chained hash that says which share a beginning.
 
-import hashlib
-import json
+Hashed is the canonical form of checked values, without those at their default: a new field orphans nothing. Whoever
+changes a default, or what a setting does, raises ENGINE.
+"""
+
 from typing import Any
 
+from dpls.component import canonical, digest, validated
 from dpls.recipe.config import RunConfig
 
-ENGINE = 1
+ENGINE = 2
 """Raised whenever the same configuration starts to give other numbers; part of every hash."""
 
+NOT_SHARED = frozenset(
+    {"data", "eps", "objective", "phases", "difficulty", "schedule", "evaluations", "evaluate_also", "device"}
+)
+"""Settings that do not enter the hash as they are. Images do by their fingerprint, eps and objective by the phases that
+use them, the schedule by its learning rates, difficulty with the first phase that uses it. The others change no
+state."""
 
-def _digest(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
+
+def same_run(config: RunConfig) -> str:
+    """Equal exactly where two configurations make the same run of the same images, wherever it computes."""
+    return digest(canonical(validated(anywhere(config))))
+
+
+def anywhere(config: RunConfig) -> RunConfig:
+    """The same run without the device it computes on."""
+    return config.model_copy(update={"device": "auto"})
 
 
 def hash_at(config: RunConfig, epoch: int, fingerprint: str) -> str:
-    """h_0 over the shared part, then h_k over h_(k-1) and phase k, its learning rates included.
+    """Hash of everything that decides the state after ``epoch``: runs with the same hash may share that state.
 
-    Neighbouring phases that say the same are one, so that a baseline and its branch agree on their beginning.
+    h_0 over the shared part, then h_k over h_(k-1) and phase k, its learning rates included. Neighbouring phases that
+    say the same are one, so that a baseline and its branch agree on their beginning.
     """
-    config = config.resolved()
-    shared = config.model_dump(
-        mode="json", include={"augmentation", "net", "optimiser", "seed", "precision", "observing", "selection"}
-    )
-    chain = _digest(ENGINE, fingerprint, shared, config.schedule.warmup)
+    config = validated(config).resolved()
+    shared = {name: value for name, value in canonical(config).items() if name not in NOT_SHARED}
+    chain = digest(ENGINE, fingerprint, shared, config.schedule.warmup)
     merged: list[tuple[dict[str, Any], list[list[float]]]] = []
     for number in range(epoch):
         start, phase = config.phases_after(number)[0]
-        content = phase.model_dump(mode="json", exclude={"until"})
-        if phase.factors.needs_difficulty or (
-            phase.subset and phase.subset.needs_difficulty and not phase.subset.scores
-        ):
-            content |= {"difficulty": config.difficulty.model_dump(mode="json"), "start": start}
+        content = {name: value for name, value in canonical(phase).items() if name != "until"}
+        if phase.uses_own_difficulty:
+            content |= {"difficulty": canonical(config.difficulty), "start": start}
         if not merged or merged[-1][0] != content:
             merged.append((content, []))
         merged[-1][1].append([config.schedule.scale(number + part, config.epochs) for part in (0, 0.5)])
     for content, rates in merged:
-        chain = _digest(chain, content, rates)
+        chain = digest(chain, content, rates)
     return chain

@@ -1,28 +1,47 @@
-"""Which examples take part and how hard they are: what a run's configuration says, applied to its record. No torch."""
+"""Which examples take part, how hard they are, how their labels are smoothed: a configuration applied to a record.
+
+No torch.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dpls.errors import UserError
 from dpls.methods.subset import Subset
-from dpls.runs.directory import Run, list_runs
+from dpls.recipe import RunConfig
+from dpls.runs.directory import Choice, Run, list_runs
 
-if TYPE_CHECKING:
-    from dpls.recipe import RunConfig
+Ids = NDArray[np.int64]
+Scores = NDArray[np.float64]
 
 
-def difficulty_of(config: "RunConfig", run: Run, train_ids: np.ndarray, epochs: int) -> np.ndarray:
-    """float64 (N,), by id, in [0, 1], higher = harder: from the first epochs of the run's own record."""
-    return config.difficulty(run.dynamics(epochs), train_ids)
+def choice_at(config: RunConfig, run: Run, start: int, ids: Ids, labels: Ids, classes: int) -> Choice:
+    """What the phase that starts after ``start`` epochs trains with: as it was kept, else from the record up to there.
+
+    ids, labels: (n,), of the training examples; the choice is by row of these.
+    """
+    kept = run.factors(start)
+    if kept is not None:
+        return kept
+    _, phase = config.phases_after(start)[0]
+    difficulty = np.full(len(ids), np.nan)
+    if phase.factors.needs_difficulty:
+        difficulty = difficulty_of(config, run, ids, start)[ids]
+    return Choice(phase.factors(difficulty, classes), kept_of(config, run, phase.subset, ids, labels, start))
+
+
+def difficulty_of(config: RunConfig, run: Run, train_ids: Ids, epochs: int) -> Scores:
+    """(N,), by id, in [0, 1], higher = harder: from the first epochs of the run's own record."""
+    return config.difficulty(run.dynamics(epochs), train_ids).astype(np.float64, copy=False)
 
 
 def kept_of(
-    config: "RunConfig", run: Run, subset: Subset | None, train_ids: np.ndarray, labels: np.ndarray, epochs: int
-) -> np.ndarray:
-    """bool (n,), by row of the training split: which examples take part in a phase that starts after ``epochs``.
+    config: RunConfig, run: Run, subset: Subset | None, train_ids: Ids, labels: Ids, epochs: int
+) -> NDArray[np.bool_]:
+    """(n,), by row of the training split: which examples take part in a phase that starts after ``epochs``.
 
     labels: (n,), of the same rows.
     """

@@ -11,14 +11,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from dpls.errors import UserError
+from dpls.recipe import RunConfig, make_config
 
 SCHEMA = 1
 CLOCK_COLUMNS = ("seconds", "images_per_second")
@@ -80,6 +84,13 @@ def data_root(runs: Path) -> Path:
     return Path(os.environ.get("DPLS_DATA") or runs.resolve().parent / "data")
 
 
+class Choice(NamedTuple):
+    """What a phase trains with, by row of the training split: factors (n,), in (0, 1]; kept (n,), who takes part."""
+
+    factors: NDArray[np.float64]
+    kept: NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class Run:
     """A run's directory."""
@@ -127,6 +138,13 @@ class Run:
     def config(self) -> dict[str, Any]:
         """What config.json holds: schema, recipe_hash, fingerprint, parent, and the RunConfig under ``config``."""
         return self._read_json(self.config_file)
+
+    def recipe(self) -> RunConfig:
+        """Its configuration, checked; a UserError where this version does not understand it."""
+        try:
+            return _recipe(self.config_file, self.config_file.stat().st_mtime_ns)
+        except OSError:
+            return make_config(self.config()["config"])
 
     def status(self) -> dict[str, Any]:
         content = self._read_json(self.path / "status.json")
@@ -244,6 +262,38 @@ class Run:
         ids: np.ndarray = np.load(self.path / "dynamics" / "ids.npy")
         return ids
 
+    # -- labels: what each phase trains with, one file a phase
+
+    def _factors_file(self, start: int) -> Path:
+        return self.path / "factors" / f"after_{start:04d}.npz"
+
+    def write_factors(self, start: int, chosen: Choice) -> None:
+        """Of the phase that starts after ``start`` epochs; what is there already stays."""
+        file = self._factors_file(start)
+        if not file.exists():
+            file.parent.mkdir(exist_ok=True)
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, allow_pickle=False, **chosen._asdict())
+            write_whole(file, buffer.getvalue())
+
+    def factors(self, start: int) -> Choice | None:
+        """Of the phase that starts after ``start`` epochs; None where it has not begun."""
+        file = self._factors_file(start)
+        if not file.exists():
+            return None
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return Choice(arrays["factors"], arrays["kept"])
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            raise UserError(f"{file} is damaged ({error}); restore it or delete the run") from None
+
+    def take_over_factors(self, other: "Run", epoch: int) -> None:
+        """Those of the phases that another run began before ``epoch``."""
+        for file in sorted((other.path / "factors").glob("after_*.npz")):
+            start = int(file.stem.removeprefix("after_"))
+            if start < epoch and (chosen := other.factors(start)):
+                self.write_factors(start, chosen)
+
     # -- per example
 
     def examples(self) -> pd.DataFrame:
@@ -283,6 +333,14 @@ class Run:
         images, too, as clean_last_train."""
         names = sorted(f.stem for f in self.evaluations.glob("*.json"))
         return [name for name in names if others or not name.endswith(("_train", "_validation"))]
+
+
+@lru_cache(maxsize=4096)  # pages ask for it many times in a rerun, and it never changes
+def _recipe(file: Path, changed: int) -> RunConfig:  # noqa: ARG001
+    content = Run(file.parent).config().get("config")
+    if not isinstance(content, dict):
+        raise UserError(f"{file} is damaged (it holds no configuration); restore it or delete {file.parent.name}")
+    return make_config(content)
 
 
 def create_run(runs: Path, content: Mapping[str, Any], epochs: int, label: str = "") -> Run:

@@ -1,7 +1,6 @@
 """The per-example table ``examples.parquet``: derived from record and evaluations, rebuilt whenever they change."""
 
 import io
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -9,14 +8,12 @@ import pandas as pd
 from dpls.data import PARTS, TRAIN, Dataset
 from dpls.difficulty.measures import MEASURES, signals_of, visits
 from dpls.errors import UserError
-from dpls.runs.choice import difficulty_of, kept_of
+from dpls.recipe import RunConfig
+from dpls.runs.choice import choice_at, difficulty_of
 from dpls.runs.directory import Run, write_whole
 
-if TYPE_CHECKING:
-    from dpls.recipe import RunConfig
 
-
-def build_examples(config: "RunConfig", run: Run, dataset: Dataset, hashes: np.ndarray) -> pd.DataFrame:
+def build_examples(config: RunConfig, run: Run, dataset: Dataset, hashes: np.ndarray) -> pd.DataFrame:
     """A row per example of every split, in order of ids; the columns are listed in docs/architecture.md."""
     train_ids = dataset.ids(TRAIN)
     epochs = min(config.counted_epochs, len(run.metrics()))
@@ -37,10 +34,9 @@ def build_examples(config: "RunConfig", run: Run, dataset: Dataset, hashes: np.n
         columns[f"visits{suffix}"] = visits(signals)
         for name, measure in MEASURES.items():
             columns[name + suffix] = measure.compute(signals)
+    chosen = _chosen(config, run, dataset)
     difficulty = _difficulty_or_nan(config, run, train_ids, epochs)
-    factors = np.full(len(dataset.labels), np.nan)
-    factors[train_ids] = _factors(config, difficulty[train_ids], len(dataset.classes))
-    columns |= {"trained": _trained(config, run, dataset), "difficulty": difficulty, "factor": factors}
+    columns |= {"trained": chosen["trained"], "difficulty": difficulty, "factor": chosen["factor"]}
     table = pd.DataFrame(columns)
     said = run.probabilities()
     if said is not None:
@@ -52,15 +48,21 @@ def build_examples(config: "RunConfig", run: Run, dataset: Dataset, hashes: np.n
     return table
 
 
-def _trained(config: "RunConfig", run: Run, dataset: Dataset) -> np.ndarray:
-    """int64 (N,): in how many epochs an example took part; 0 of those held out, and of validation and test."""
+def _chosen(config: RunConfig, run: Run, dataset: Dataset) -> dict[str, np.ndarray]:
+    """trained: int64 (N,), in how many epochs an example took part; 0 of those held out, of validation and test.
+
+    factor: float64 (N,), of the last phase; NaN of validation and test.
+    """
     ids, trained = dataset.ids(TRAIN), np.zeros(len(dataset.labels), dtype=np.int64)
+    factors = np.full(len(dataset.labels), np.nan)
     for start, phase in config.phases_after(0):
-        trained[ids] += (phase.until - start) * kept_of(config, run, phase.subset, ids, dataset.labels[ids], start)
-    return trained
+        chosen = choice_at(config, run, start, ids, dataset.labels[ids], len(dataset.classes))
+        trained[ids] += (phase.until - start) * chosen.kept
+        factors[ids] = chosen.factors
+    return {"trained": trained, "factor": factors}
 
 
-def _difficulty_or_nan(config: "RunConfig", run: Run, train_ids: np.ndarray, epochs: int) -> np.ndarray:
+def _difficulty_or_nan(config: RunConfig, run: Run, train_ids: np.ndarray, epochs: int) -> np.ndarray:
     """A run that ended well may still have scores that do not differ; the table then says so by NaN."""
     try:
         return difficulty_of(config, run, train_ids, epochs)
@@ -68,15 +70,7 @@ def _difficulty_or_nan(config: "RunConfig", run: Run, train_ids: np.ndarray, epo
         return np.full(len(run.ids()), np.nan)
 
 
-def _factors(config: "RunConfig", difficulty: np.ndarray, classes: int) -> np.ndarray:
-    """Factors of the last phase."""
-    rule = config.phases[-1].factors
-    return (
-        np.ones(len(difficulty)) if rule.needs_difficulty and np.isnan(difficulty).all() else rule(difficulty, classes)
-    )
-
-
-def write_examples(config: "RunConfig", run: Run, dataset: Dataset, hashes: np.ndarray) -> pd.DataFrame:
+def write_examples(config: RunConfig, run: Run, dataset: Dataset, hashes: np.ndarray) -> pd.DataFrame:
     """Builds and stores the table; for the holder of the run's lock."""
     table = build_examples(config, run, dataset, hashes)
     buffer = io.BytesIO()

@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 
 from dpls import intervals
-from dpls.component import show_fraction
-from dpls.difficulty.measures import auroc
+from dpls.difficulty.measures import auroc, hardest_first
 from dpls.errors import UserError
+from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
-
-OBJECTIVES = {"standard": "standard training", "pgd_at": "PGD-AT", "trades": "TRADES"}
 
 
 def row(run: Run) -> dict[str, Any]:
@@ -33,8 +31,8 @@ def row(run: Run) -> dict[str, Any]:
             "age": age.total_seconds(),
             "error": status["error"],
             "parent": stored["parent"],
-            "data": data_of(stored["config"]),
-            "method": method_of(stored["config"]),
+            "data": data_of(run.recipe()),
+            "method": method_of(run.recipe()),
             "evaluations": [run.evaluation(name) for name in run.evaluation_names()],
         }
         for evaluation in best_of(found["evaluations"]):
@@ -56,40 +54,18 @@ def row(run: Run) -> dict[str, Any]:
         return {"id": run.id, "state": "damaged", "error": reason, "data": "", "method": "", **nothing}
 
 
-def data_of(config: Mapping[str, Any]) -> str:
-    """e.g. ``photos, 10 % planted``; ``config`` as in config.json."""
-    source, probes = config["data"]["source"], config["data"]["probes"]
-    name = str(source.get("path", "")).rstrip("/").rsplit("/", 1)[-1] if source["kind"] == "folder" else ""
-    name = name or source["kind"]
-    planted = sum(probe["share"] for probe in probes)
-    return f"{name}, {planted:.0%} planted" if probes else name
+def data_of(config: RunConfig) -> str:
+    """e.g. ``photos, 10 % planted``."""
+    name, probes = config.data.source.title, config.data.probes
+    return f"{name}, {sum(probe.share for probe in probes):.0%} planted" if probes else name
 
 
-def method_of(config: Mapping[str, Any]) -> str:
-    """e.g. ``PGD-AT 8/255, DPLS 0.5``: the objective with its radius, and the factors of the last phase."""
-    objective, phase = config["objective"], config["phases"][-1]
-    words = OBJECTIVES.get(objective["kind"], str(objective["kind"]))
-    if "attack" in objective:
-        eps = objective["attack"]["eps"]
-        words += f" {show_fraction(config['eps'] if eps is None else eps)}"
-    factors = phase["factors"]
-    if factors["kind"] == "dpls":
-        words += (
-            f", DPLS to mean {factors['mean']:g}" if factors["mean"] else f", DPLS {factors['lambda_min'] or 0.5:g}"
-        )
-    elif factors["kind"] == "control":
-        words += f", {factors['how']} control of DPLS {factors['lambda_min']:g}"
-    elif factors["kind"] == "uniform":
-        words += f", uniform {factors['factor']:g}"
-    return words + (f", {subset_in_words(phase['subset'])}" if phase["subset"] else "")
-
-
-def subset_in_words(subset: Mapping[str, Any]) -> str:
-    """e.g. ``without the hardest 20%``; a subset as in config.json."""
-    chosen = {"random": "a random", "matched": "a matched random"}.get(subset["which"], f"the {subset['which']}")
-    words = f"{'without' if subset['action'] == 'drop' else 'only'} {chosen} {subset['share']:.0%}"
-    words += f" (fold {subset['fold'] + 1})" if subset["fold"] else ""
-    return words + (f" less {subset['spared']:.0%} of these" if subset["spared"] else "")
+def method_of(config: RunConfig) -> str:
+    """e.g. ``PGD-AT 8/255, DPLS 0.5``: the objective with its radius, and the labels and examples of the last phase."""
+    phase = config.phases[-1]
+    subset = phase.subset.in_words if phase.subset else ""
+    words = (config.objective.in_words(config.eps), phase.factors.in_words, subset)
+    return ", ".join(part for part in words if part)
 
 
 def best_of(evaluations: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
@@ -125,9 +101,9 @@ def difference(first: Run, second: Run, evaluation: str) -> intervals.Difference
     return intervals.difference(before[shared].to_numpy()[None], after[shared].to_numpy()[None])
 
 
-def settings_that_differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """(path, value of the first, value of the second), by path; ``config`` as in config.json."""
-    a, b = _flat(first, ""), _flat(second, "")
+def settings_that_differ(first: RunConfig, second: RunConfig) -> list[tuple[str, str, str]]:
+    """(path, value of the first, value of the second), by path."""
+    a, b = (_flat(config.model_dump(mode="json"), "") for config in (first, second))
     return [(path, a.get(path, "-"), b.get(path, "-")) for path in sorted(a | b) if a.get(path) != b.get(path)]
 
 
@@ -166,7 +142,8 @@ def concerns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def hardest(table: pd.DataFrame, count: int) -> pd.DataFrame:
     """The hardest training examples first; equal difficulty is ordered by mean cross-entropy, then by id."""
     train = table[table["split"] == "train"]
-    return train.sort_values(["difficulty", "cross_entropy", "id"], ascending=[False, False, True]).head(count)
+    difficulty, loss = (train[name].to_numpy(dtype=float) for name in ("difficulty", "cross_entropy"))
+    return train.iloc[hardest_first(difficulty, loss, train["id"].to_numpy())[:count]]
 
 
 def report(run: Run, count: int = 10) -> str:

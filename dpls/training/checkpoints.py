@@ -15,12 +15,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.optim import Optimizer
 
 from dpls.difficulty.record import RECORDED, unseen
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
+from dpls.training.learner import Learner
 
 
 def _weights(run: Run, epoch: int) -> Path:
@@ -37,12 +37,12 @@ def save_weights(net: nn.Module, path: Path, epoch: int) -> None:
     aside.replace(path)
 
 
-def save_state(run: Run, epoch: int, net: nn.Module, optimiser: Optimizer) -> None:
+def save_state(run: Run, epoch: int, learner: Learner) -> None:
     """Everything the next epoch needs that cannot be derived from the configuration."""
     aside = _state(run, epoch).with_suffix(".aside")
-    torch.save({"epoch": epoch, "optimiser": optimiser.state_dict()}, aside)
+    torch.save({"epoch": epoch, **learner.state()}, aside)
     aside.replace(_state(run, epoch))
-    save_weights(net, _weights(run, epoch), epoch)
+    save_weights(learner.net, _weights(run, epoch), epoch)
 
 
 def load_weights(net: nn.Module, path: Path) -> None:
@@ -65,7 +65,7 @@ def load_weights(net: nn.Module, path: Path) -> None:
     net.load_state_dict(weights)
 
 
-def load_state(run: Run, epoch: int, net: nn.Module, optimiser: Optimizer) -> None:
+def load_state(run: Run, epoch: int, learner: Learner) -> None:
     try:
         state: dict[str, Any] = torch.load(_state(run, epoch), weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError) as error:
@@ -73,8 +73,8 @@ def load_state(run: Run, epoch: int, net: nn.Module, optimiser: Optimizer) -> No
         raise UserError(
             f"the checkpoint {str(_state(run, epoch))!r} is damaged ({reason}); delete it and resume"
         ) from None
-    load_weights(net, _weights(run, epoch))
-    optimiser.load_state_dict(state["optimiser"])
+    load_weights(learner.net, _weights(run, epoch))
+    learner.resume(state)
 
 
 def stored_epochs(run: Run) -> list[int]:
@@ -131,8 +131,8 @@ def _epoch_of(path: Path) -> int:
         ) from None
 
 
-def resume(config: RunConfig, run: Run, count: int, net: nn.Module, optimiser: Optimizer) -> tuple[int, float]:
-    """Brings net, optimiser and directory to the last epoch that is whole; returns it, and the best score so far.
+def resume(config: RunConfig, run: Run, count: int, learner: Learner) -> tuple[int, float]:
+    """Brings learner and directory to the last epoch that is whole; returns it, and the best score so far.
 
     ``count``: columns of the record. A run without rows takes over its parent's first, if the parent is still there.
     """
@@ -146,7 +146,7 @@ def resume(config: RunConfig, run: Run, count: int, net: nn.Module, optimiser: O
     rows = run.metrics()
     epoch = max((e for e in stored_epochs(run) if e <= len(rows)), default=0)
     if epoch:
-        load_state(run, epoch, net, optimiser)
+        load_state(run, epoch, learner)
     run.keep_metrics(rows[:epoch])
     own = [row[config.selection.column] for row in rows[config.last_phase_start : epoch]]
     return epoch, max((score for score in own if score is not None), default=-math.inf)
@@ -157,5 +157,6 @@ def take_over(parent: Run, child: Run, epoch: int) -> None:
     record = parent.dynamics(epoch)
     for number in range(epoch):
         child.write_dynamics(number + 1, {name: rows[number] for name, rows in record.items()})
+    child.take_over_factors(parent, epoch)
     adopt_state(parent, child, epoch)
     child.keep_metrics(parent.metrics()[:epoch])

@@ -22,9 +22,10 @@ from dpls.methods.labels import soft_labels
 from dpls.nets.frozen import frozen_eval
 from dpls.randomness import Noise, generator, mix
 from dpls.recipe import Phase, RunConfig
-from dpls.runs.choice import difficulty_of, kept_of
+from dpls.runs.choice import choice_at
 from dpls.runs.directory import Run
 from dpls.training.checkpoints import forget_states, resume, save_state, save_weights
+from dpls.training.learner import Learner
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +35,17 @@ class Parts:
     config: RunConfig
     splits: tuple[Split, Split, Split]
     classes: int
-    net: nn.Module
-    optimiser: torch.optim.SGD
+    learner: Learner
     device: torch.device
     dtype: torch.dtype
 
+    @property
+    def net(self) -> nn.Module:
+        return self.learner.net
 
-class Progress(Protocol):
-    """Who watches a run."""
+
+class Watcher(Protocol):
+    """Who is told how far a run is."""
 
     def images(self, count: int) -> None:
         """So many training images more are done."""
@@ -50,17 +54,17 @@ class Progress(Protocol):
         """An epoch has been committed."""
 
 
-def train(config: RunConfig, run: Run, dataset: Dataset, progress: Progress) -> None:
+def train(config: RunConfig, run: Run, dataset: Dataset, watcher: Watcher) -> None:
     """Trains until the last epoch, from wherever the run stands."""
     parts = build(config, dataset)
-    done, best = resume(config, run, len(dataset.labels), parts.net, parts.optimiser)
-    progress.images(done * len(parts.splits[TRAIN]))
+    done, best = resume(config, run, len(dataset.labels), parts.learner)
+    watcher.images(done * len(parts.splits[TRAIN]))
     for start, phase in config.phases_after(done):
-        factors, keep = targets(parts, run, phase, start)
+        factors, rows = factors_and_rows(parts, run, start)
         for epoch in range(max(done, start) + 1, phase.until + 1):
             began = time.perf_counter()
             record = Epoch(len(dataset.labels), parts.device)
-            loss = train_epoch(parts, epoch, phase, factors, keep, record, progress)
+            loss = train_epoch(parts, epoch, phase, factors, rows, record, watcher)
             sweep(parts, record)
             row = {
                 "epoch": epoch,
@@ -76,58 +80,56 @@ def train(config: RunConfig, run: Run, dataset: Dataset, progress: Progress) -> 
             if epoch > config.last_phase_start and score is not None and score > best:
                 best = score
                 save_weights(parts.net, run.checkpoints / "best.safetensors", epoch)
-            save_state(run, epoch, parts.net, parts.optimiser)
+            save_state(run, epoch, parts.learner)
             run.commit(row)
             run.write_status(epoch=epoch)
-            progress.epoch(row)
+            watcher.epoch(row)
             forget_states(run, {epoch, *config.borders})
 
 
-def targets(parts: Parts, run: Run, phase: Phase, start: int) -> tuple[Tensor, Tensor]:
-    """Factors (N,) of all training examples, and the rows that take part: from the record at the phase's start."""
-    ids, labels = parts.splits[TRAIN].ids.cpu().numpy(), parts.splits[TRAIN].labels.cpu().numpy()
-    difficulty = np.full(len(ids), np.nan)
-    if phase.factors.needs_difficulty:
-        difficulty = difficulty_of(parts.config, run, ids, start)[ids]
-    keep = kept_of(parts.config, run, phase.subset, ids, labels, start)
-    factors = phase.factors(difficulty, parts.classes)
-    return torch.from_numpy(factors).float().to(parts.device), torch.from_numpy(np.flatnonzero(keep))
+def factors_and_rows(parts: Parts, run: Run, start: int) -> tuple[Tensor, Tensor]:
+    """Factors (n,) in (0, 1] of all training examples, and the rows that take part: of the phase that starts here.
+
+    They are kept with the run: what a phase has begun with, it goes on with.
+    """
+    train = parts.splits[TRAIN]
+    chosen = choice_at(parts.config, run, start, train.ids.cpu().numpy(), train.labels.cpu().numpy(), parts.classes)
+    run.write_factors(start, chosen)
+    return torch.from_numpy(chosen.factors).float().to(parts.device), torch.from_numpy(np.flatnonzero(chosen.kept))
 
 
 def train_epoch(
-    parts: Parts, epoch: int, phase: Phase, factors: Tensor, keep: Tensor, record: Epoch, progress: Progress
+    parts: Parts, epoch: int, phase: Phase, factors: Tensor, keep: Tensor, record: Epoch, watcher: Watcher
 ) -> float:
     """One pass over the rows kept, in equal batches; returns the mean loss. Records what training sees anyway."""
-    config, split, net = parts.config, parts.splits[TRAIN], parts.net
+    config, split, learner = parts.config, parts.splits[TRAIN], parts.learner
     objective = phase.objective or config.objective
     rows, visits = presentations(parts, phase, keep, epoch)
     shifts = config.augmentation.draw(Noise(mix(config.seed, epoch, "augmentation"), visits))
     steps = math.ceil(len(rows) / config.optimiser.batch_size)
     total = torch.zeros((), device=parts.device)
-    net.train()
+    learner.net.train()
     batches = zip(rows.tensor_split(steps), visits.tensor_split(steps), shifts.tensor_split(steps), strict=True)
     for step, (some, visit, shift) in enumerate(batches):
-        set_learning_rate(parts.optimiser, learning_rate(config, epoch - 1 + step / steps))
+        learner.set_learning_rate(learning_rate(config, epoch - 1 + step / steps))
         batch = split.batch(some)
         batch = batch._replace(x=config.augmentation(batch.x, shift))
         ids = split.ids.to(parts.device)[batch.rows]
         if config.observing == "presentation":
             with torch.no_grad():
-                record.put(ids, frozen_eval(net, parts.dtype)(batch.x), batch.y)
+                record.put(ids, frozen_eval(learner.net, parts.dtype)(batch.x), batch.y)
 
         labels = soft_labels(batch.y, factors[batch.rows], parts.classes)
         noise = Noise(mix(config.seed, epoch, "attack"), visit.to(parts.device))
         with torch.autocast(parts.device.type, torch.bfloat16, enabled=parts.dtype == torch.bfloat16):
-            x_adv = objective.craft(net, batch, noise, parts.dtype)
-            loss = objective.loss(net, batch, x_adv, labels)
-        parts.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss.values.mean())
-        parts.optimiser.step()
+            x_adv = objective.craft(learner.net, batch, noise, parts.dtype)
+            loss = objective.loss(learner.forward, batch, x_adv, labels)
+        learner.step(loss.values.mean())
 
         if loss.logits_adv is not None:
             record.put(ids, loss.logits_adv, batch.y, "_adv")
         total += loss.values.detach().sum()
-        progress.images(len(some))
+        watcher.images(len(some))
     mean = float(total) / len(rows)
     if not math.isfinite(mean):
         raise UserError(
@@ -187,22 +189,16 @@ def summary(parts: Parts, record: Epoch, epoch: int) -> dict[str, float | None]:
 
 
 def build(config: RunConfig, dataset: Dataset) -> Parts:
-    """Data on the device, the net with its seed's weights, the optimiser."""
+    """Data on the device, and a learner with its seed's weights."""
     device = resolve_device(config.device)
     splits = (Split.of(dataset, TRAIN, device), Split.of(dataset, VALIDATION, device), Split.of(dataset, TEST, device))
     channels, classes = dataset.images.shape[1], len(dataset.classes)
     net = config.net(channels, classes, generator(config.seed, "initialisation"), splits[TRAIN].pixel_statistics())
     net = net.to(device).to(memory_format=torch.channels_last)
-    o = config.optimiser
-    optimiser = torch.optim.SGD(net.parameters(), o.lr, o.momentum, weight_decay=o.weight_decay, nesterov=o.nesterov)
-    return Parts(config, splits, classes, net, optimiser, device, resolve_precision(config.precision, device))
+    dtype = resolve_precision(config.precision, device)
+    return Parts(config, splits, classes, Learner.of(net, config), device, dtype)
 
 
 def learning_rate(config: RunConfig, epoch: float) -> float:
     """After ``epoch`` epochs, fractional within one."""
     return config.optimiser.lr * config.schedule.scale(epoch, config.epochs)
-
-
-def set_learning_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
-    for group in optimiser.param_groups:
-        group["lr"] = lr

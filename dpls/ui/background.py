@@ -5,7 +5,6 @@ from threading import Thread
 
 import streamlit as st
 
-from dpls.data.benchmarks import Cifar10, FashionMnist
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
 
@@ -29,10 +28,9 @@ def start(action: Callable[[], Mapping[str, str]], what: str, config: RunConfig)
     thread.start()
     thread.join(0.5)
     source = config.data.source
-    share = source.downloaded if isinstance(source, Cifar10 | FashionMnist) else lambda: 0.0
     bar = st.progress(0.0, "Reading the images …") if thread.is_alive() else None
     while bar and thread.is_alive():
-        done = share()
+        done = source.downloaded()
         bar.progress(done, f"Downloading, {done:.0%} …" if done else "Reading the images …")
         thread.join(0.3)
     for name, value in outcome.items():

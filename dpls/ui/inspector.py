@@ -105,14 +105,14 @@ def _what(s: Selection, example: int) -> None:
 
 
 def _border(s: Selection) -> int | None:
-    ends = [int(phase["until"]) for phase in s.config["phases"]]
-    return ends[-2] if len(ends) > 1 and ends[-2] < s.epochs else None
+    start = s.config.last_phase_start
+    return start if 0 < start < s.epochs else None
 
 
 def _trail(s: Selection, example: int) -> Figure:
     clean = store.signals(s.run, s.epochs, adversarial=False)["p_true"][:, example]
     attacked = None
-    if s.facts.part[example] == TRAIN and s.config["objective"]["kind"] != "standard":
+    if s.facts.part[example] == TRAIN and s.config.objective.attacks:
         attacked = store.signals(s.run, s.epochs, adversarial=True)["p_true"][:, example].astype(float)
     return charts.trail(clean.astype(float), attacked, _border(s), s.counted)
 

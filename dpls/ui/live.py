@@ -10,7 +10,6 @@ from dpls.runs.directory import Run
 from dpls.runs.report import concerns, with_interval
 from dpls.ui import manage
 from dpls.ui.frame import escape, shielded
-from dpls.ui.selection import counted_by
 
 WORKING = ("queued", "running")
 
@@ -31,7 +30,7 @@ def watch(run: Run) -> None:
 
 
 def _panel(run: Run, drawn: str) -> None:
-    state, status, config = run.state(), run.status(), run.config()["config"]
+    state, status, config = run.state(), run.status(), run.recipe()
     if state != drawn:
         st.rerun()  # the buttons around the panel change with it
     _head(run, state, status)
@@ -39,8 +38,7 @@ def _panel(run: Run, drawn: str) -> None:
     for sentence in concerns(rows):
         st.warning(sentence, icon=":material/warning:")
     if rows:
-        border = counted_by(config) if len(config["phases"]) > 1 else None
-        decays, last = config["schedule"]["decays"], int(status["epochs"])
+        border, decays, last = config.last_phase_start or None, config.schedule.decays, config.epochs
         halves = st.grid(2, min_column_width=420, gap="large")
         with halves.cell():
             st.plotly_chart(

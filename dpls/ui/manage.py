@@ -194,7 +194,7 @@ def compare(first: Run, second: Run) -> None:
         st.caption("Intervals are of the test images of these two runs; other seeds may differ by more.")
     with halves.cell():
         st.markdown("**Settings that differ**")
-        different = report.settings_that_differ(first.config()["config"], second.config()["config"])
+        different = report.settings_that_differ(first.recipe(), second.recipe())
         if different:
             st.dataframe(
                 pd.DataFrame(different, columns=["setting", "first", "second"]),

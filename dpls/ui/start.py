@@ -4,9 +4,8 @@ from typing import Any
 
 import streamlit as st
 
-from dpls.data import Folder
 from dpls.errors import UserError
-from dpls.jobs.estimate import Estimate, estimate, in_words
+from dpls.jobs.estimate import Duration, estimate, in_words
 from dpls.jobs.launchers import launcher
 from dpls.jobs.submission import submit
 from dpls.recipe import RunConfig, make_config, preset_names, preset_title, read_settings
@@ -34,7 +33,7 @@ def base_settings(base: str, lambda_min: float | None) -> RunConfig:
         run = next((run for run in store.all_runs() if run.id == base), None)
         if run is None:
             raise UserError(f"there is no run {base[:40]!r} here to start from; choose a preset or another run")
-        config = make_config(run.config()["config"])
+        config = run.recipe()
     if lambda_min is None:
         return config
     settings = config.model_dump(mode="json")
@@ -98,10 +97,10 @@ def start(config: RunConfig, label: str) -> None:
 
 
 @st.cache_data(ttl=30, max_entries=50, show_spinner=False)
-def look(settings: str) -> tuple[Estimate | None, str]:
+def look(settings: str) -> tuple[Duration | None, str]:
     """The estimate for a configuration as JSON, and what its folder holds; both may mean looking through many files."""
     config = RunConfig.model_validate_json(settings)
-    found = config.data.source.described() if isinstance(config.data.source, Folder) else ""
+    found = config.data.source.found()
     return estimate(config, store.all_runs(), data_root(runs_root())), found
 
 
@@ -116,7 +115,7 @@ def offer(config: RunConfig | None, label: str) -> None:
             config = None
     if found:
         st.caption(f"Found {escape(found)}.")
-    if config and config.data.probes and config.data.source.kind not in store.EMBEDDED:
+    if config and config.data.probes and not config.data.source.is_embedded:
         share = sum(probe.share for probe in config.data.probes)
         st.warning(
             f"{len(config.data.probes)} causes of difficulty will be planted in {share:.0%} of the training images,"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,15 +16,12 @@ from numpy.typing import NDArray
 
 from dpls.data import PARTS, TRAIN, Data
 from dpls.data.cache import open_dataset
-from dpls.difficulty.measures import MEASURES, MeasureName, NormaliserName, normalise, signals_of
+from dpls.difficulty.measures import MEASURES, NormaliserName, normalise, signals_of
 from dpls.difficulty.verdict import Check, checks
 from dpls.errors import UserError
 from dpls.runs import report
 from dpls.runs import scores as scores_from_files
 from dpls.runs.directory import RECORDED, Run, data_root, list_runs, runs_root
-
-EMBEDDED = ("photos", "digits")
-"""Sources that come with installed packages: their images can be made again without asking anybody."""
 
 
 def all_runs(experiments: bool = False) -> list[Run]:
@@ -106,12 +103,12 @@ def facts(run: Run) -> Facts:
     """From the cached images where they are, else from the per-example table."""
     stored = run.config()
     try:
-        return facts_of(stored["fingerprint"], stored["config"]["data"])
+        return facts_of(stored["fingerprint"], run.recipe().data)
     except UserError as error:
         return _facts_without_images(run.path, str(error))
 
 
-def facts_of(fingerprint: str, data: dict[str, Any]) -> Facts:
+def facts_of(fingerprint: str, data: Data) -> Facts:
     """Of a data set by its fingerprint; a UserError where its images are not at hand."""
     root = data_root(runs_root())
     _ensure(root, fingerprint, data)
@@ -121,7 +118,7 @@ def facts_of(fingerprint: str, data: dict[str, Any]) -> Facts:
 def bring_back_images(run: Run) -> None:
     """Decodes the run's images again from where they came; refused where they have changed since."""
     stored = run.config()
-    _, found = Data.model_validate(stored["config"]["data"])(data_root(runs_root()))
+    _, found = run.recipe().data(data_root(runs_root()))
     if found != stored["fingerprint"]:
         raise UserError(
             f"the images of this run have changed (fingerprint {found}, expected {stored['fingerprint']}); they are"
@@ -130,11 +127,11 @@ def bring_back_images(run: Run) -> None:
     _facts.clear()
 
 
-def _ensure(root: Path, fingerprint: str, data: dict[str, Any]) -> None:
+def _ensure(root: Path, fingerprint: str, data: Data) -> None:
     """Makes the images again where they are not cached and come with installed packages."""
-    if not (root / fingerprint).is_dir() and data["source"]["kind"] in EMBEDDED:
+    if not (root / fingerprint).is_dir() and data.source.is_embedded:
         with st.spinner("Cutting the embedded images, once …"):
-            Data.model_validate(data)(root)
+            data(root)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -213,7 +210,7 @@ def scores(run: Run, counted: int, measure: str, adversarial: bool) -> NDArray[n
     if is_imported(measure):
         file = scores_from_files.file_of(runs_root(), run.config()["fingerprint"], measure)
         return _imported(file, _changed(file))
-    return _scores(run.path, counted, cast(MeasureName, measure), adversarial, signals(run, counted, adversarial))
+    return _scores(run.path, counted, measure, adversarial, signals(run, counted, adversarial))
 
 
 @st.cache_resource(max_entries=20, show_spinner=False)
@@ -227,7 +224,7 @@ def _imported(file: Path, changed: int) -> NDArray[np.floating]:  # noqa: ARG001
 def _scores(
     path: Path,  # noqa: ARG001
     counted: int,  # noqa: ARG001
-    measure: MeasureName,
+    measure: str,
     adversarial: bool,  # noqa: ARG001
     _signals: dict[str, np.ndarray],
 ) -> NDArray[np.floating]:
@@ -237,7 +234,7 @@ def _scores(
 
 
 def higher_is_harder(measure: str) -> bool:
-    return is_imported(measure) or MEASURES[cast(MeasureName, measure)].higher_is_harder
+    return is_imported(measure) or MEASURES[measure].higher_is_harder
 
 
 def harder(values: NDArray[np.floating], measure: str) -> NDArray[np.floating]:
@@ -254,7 +251,7 @@ def difficulty(
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def verdict(path: Path, counted: int, measure: MeasureName, adversarial: bool) -> list[Check]:
+def verdict(path: Path, counted: int, measure: str, adversarial: bool) -> list[Check]:
     """Checks on the training examples."""
     run = Run(path)
     known = facts(run)

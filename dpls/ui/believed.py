@@ -1,12 +1,9 @@
 """Whether a run's difficulty may be believed, said on a page."""
 
-from typing import cast
-
 import numpy as np
 import streamlit as st
 
 from dpls.data import TRAIN
-from dpls.difficulty.measures import MeasureName
 from dpls.difficulty.verdict import BAD, DOUBTFUL, GOOD, planted
 from dpls.ui import store
 from dpls.ui.selection import Selection
@@ -25,7 +22,7 @@ def show_verdict(s: Selection) -> None:
     if s.is_imported:
         st.caption("These scores come from a file. How they were found, nothing here can check.")
         return
-    found = store.verdict(s.run.path, s.counted, cast(MeasureName, s.measure), s.adversarial)
+    found = store.verdict(s.run.path, s.counted, s.measure, s.adversarial)
     worst = max((check.level for check in found), key=(GOOD, DOUBTFUL, BAD).index)
     doubts = [check.name for check in found if check.level != GOOD]
     label = f":{COLOURS[worst]}[{ICONS[worst]} **{SENTENCES[worst]}**]"

@@ -1,0 +1,47 @@
+"""What every source of images shares, and what it says of itself. No torch."""
+
+from typing import ClassVar, NamedTuple
+
+from dpls.component import Component
+from dpls.data.dataset import Dataset
+
+
+class Outline(NamedTuple):
+    """What a data set will be like before it is made: images by part, channels, height and width, classes."""
+
+    counts: tuple[int, int, int]
+    channels: int
+    size: int
+    classes: int
+
+
+class DataSource(Component):
+    """Settings of a source; called, it gives every image it has."""
+
+    is_embedded: ClassVar[bool] = False
+    """Whether its images come with installed packages, so that they can be made again without asking anybody."""
+
+    @property
+    def title(self) -> str:
+        """What people call it, in lists."""
+        return str(type(self).model_fields["kind"].default)
+
+    def __call__(self) -> Dataset:
+        """Every image; parts it has none of are taken from the training images later."""
+        raise NotImplementedError
+
+    def stamp(self) -> str:
+        """What the images depend on beside the settings: they are read again where it has changed."""
+        raise NotImplementedError
+
+    def found(self) -> str:
+        """What lies there, in words for a person who has just typed where; '' where there is nothing to tell."""
+        return ""
+
+    def downloaded(self) -> float:
+        """Share of a download under way that lies on disk, in [0, 1]; 0 where none is."""
+        return 0.0
+
+    def outline(self) -> Outline | None:
+        """What its data set will be like, where the settings tell."""
+        return None
