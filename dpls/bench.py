@@ -9,6 +9,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,8 +36,9 @@ from dpls.randomness import Noise
 from dpls.recipe import Optimiser, Phase, RunConfig, override
 from dpls.recipe.sentences import sentence
 from dpls.runs.directory import data_root
-from dpls.training.loop import Parts, build, sweep, train_epoch
+from dpls.training.loop import Parts, Unwatched, build, sweep, train_epoch
 
+Pairs = list[tuple[Tensor, Tensor]]
 JUDGED = 1_000
 """Test images on which outcomes, not times, are compared."""
 
@@ -53,12 +55,6 @@ class Bench(Component):
     eps: float = Field(8 / 255, gt=0, le=1)
     precision: Precision = "auto"
     device: DeviceName = "auto"
-
-
-class _Silent:
-    def images(self, count: int) -> None: ...
-
-    def epoch(self, row: dict[str, Any]) -> None: ...
 
 
 def bench(what: Literal["train", "attack"], assignments: list[str], as_json: bool, runs: Path) -> None:
@@ -137,7 +133,7 @@ def _textbook_attack(net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: in
 def _textbook_epoch(
     net: nn.Module,
     optimiser: torch.optim.Optimizer,
-    batches: list[tuple[Tensor, Tensor]],
+    batches: Pairs,
     eps: float,
     steps: int,
     autocast: bool,
@@ -158,54 +154,46 @@ def _bench_train(settings: Bench, runs: Path) -> dict[str, Any]:
     images, steps = settings.images or settings.batch_size, settings.steps or 10
     parts, dataset = _parts(settings, runs, images)
     everything = torch.arange(images)
-    train, others = parts.splits[TRAIN].take(everything), [s.take(everything[:0]) for s in parts.splits[1:]]
-    ours = Parts(
-        parts.config,
-        (train, others[0], others[1]),
-        parts.classes,
-        parts.learner,
-        parts.device,
-        parts.dtype,
-    )
-    low = parts.dtype == torch.bfloat16
+    train, *others = parts.splits
+    few = (train.take(everything), others[0].take(everything[:0]), others[1].take(everything[:0]))
+    ours = replace(parts, splits=few)
     smooth = torch.linspace(0.5, 1, images, device=parts.device)
-    plain = [(b.x.contiguous(), b.y) for b in train.batches(settings.batch_size)]
-    last = [(b.x, b.y) for b in train.batches(settings.batch_size)]
+    plain = [(b.x.contiguous(), b.y) for b in few[TRAIN].batches(settings.batch_size)]
+    last = [(b.x, b.y) for b in few[TRAIN].batches(settings.batch_size)]
 
-    def textbook(
-        batches: list[tuple[Tensor, Tensor]], memory_format: torch.memory_format, autocast: bool
-    ) -> Callable[[], None]:
+    def textbook(batches: Pairs, memory_format: torch.memory_format, autocast: bool) -> Callable[[], None]:
         other = build(parts.config, dataset)
         net = other.net.to(memory_format=memory_format)
         return lambda: _textbook_epoch(net, other.learner.optimiser, batches, settings.eps, steps, autocast)
 
-    def bare() -> None:
-        """The engine's steps without what DPLS adds: hard one-hot labels, nothing recorded."""
-        objective = parts.config.objective
-        parts.net.train()
-        for batch in train.batches(settings.batch_size):
-            hard = F.one_hot(batch.y, parts.classes).float()
-            with torch.autocast(parts.device.type, torch.bfloat16, enabled=low):
-                x_adv = objective.craft(parts.net, batch, Noise(0, batch.rows), parts.dtype)
-                loss = objective.loss(parts.net, batch, x_adv, hard).values.mean()
-            parts.learner.step(loss)
-
     def full() -> None:
         record = Epoch(len(dataset.labels), parts.device)
-        train_epoch(ours, 1, parts.config.phases[0], smooth, everything, record, _Silent())
+        train_epoch(ours, 1, parts.config.phases[0], smooth, everything, record, Unwatched())
         sweep(ours, record)
 
     contiguous, channels_last = torch.contiguous_format, torch.channels_last
     ladder = {"textbook": textbook(plain, contiguous, False), "channels last": textbook(last, channels_last, False)}
-    if low:
+    if parts.dtype == torch.bfloat16:
         ladder["bfloat16"] = textbook(last, channels_last, True)
-    ladder |= {"frozen and folded": bare, "with record and smoothing": full}
+    ladder |= {"frozen and folded": lambda: _bare(ours, settings.batch_size), "with record and smoothing": full}
     seconds = _interleave(ladder, settings.repeats, parts.device)
     extra = [b / a - 1 for a, b in zip(seconds["frozen and folded"], seconds["with record and smoothing"], strict=True)]
     return _summary(seconds, images, "textbook", "with record and smoothing") | {
         "precision": str(parts.dtype).removeprefix("torch."),
         "record_and_smoothing_cost": statistics.median(extra),
     }
+
+
+def _bare(parts: Parts, batch_size: int) -> None:
+    """The engine's steps without what DPLS adds: hard one-hot labels, nothing recorded."""
+    objective, learner = parts.config.objective, parts.learner
+    learner.net.train()
+    for batch in parts.splits[TRAIN].batches(batch_size):
+        hard = F.one_hot(batch.y, parts.classes).float()
+        with torch.autocast(parts.device.type, torch.bfloat16, enabled=parts.dtype == torch.bfloat16):
+            x_adv = objective.craft(learner.net, batch, Noise(0, batch.rows), parts.dtype)
+            loss = objective.loss(learner.forward, batch, x_adv, hard).values.mean()
+        learner.step(loss)
 
 
 def _bench_attack(settings: Bench, runs: Path) -> dict[str, Any]:
@@ -266,7 +254,7 @@ def _warm(parts: Parts, settings: Bench) -> None:
     for epoch in range(1, settings.warm_epochs + 1):
         record = Epoch(sum(len(split) for split in parts.splits), parts.device)
         train_epoch(
-            parts, epoch, phase, torch.ones(len(everything), device=parts.device), everything, record, _Silent()
+            parts, epoch, phase, torch.ones(len(everything), device=parts.device), everything, record, Unwatched()
         )
 
 

@@ -88,11 +88,12 @@ def _write(directory: Path, dataset: Dataset, meta: dict[str, Any], images_from:
 
 
 def _read(directory: Path, final: bool) -> Dataset:
-    """The data set of a directory, ``final`` or a source; its arrays as read-only memory maps. Raises OSError or ValueError where broken."""
-    arrays = [
-        np.load(directory / f"{name}.npy", mmap_mode="r")
-        for name in ("images", *COLUMNS, *(["hashes"] if final else []))
-    ]
+    """The data set of a directory, ``final`` or a source, its arrays as read-only memory maps.
+
+    Raises OSError or ValueError where it is broken.
+    """
+    names = ("images", *COLUMNS, "hashes") if final else ("images", *COLUMNS)
+    arrays = [np.load(directory / f"{name}.npy", mmap_mode="r") for name in names]
     classes = tuple(json.loads((directory / META).read_text(encoding="utf-8"))["classes"])
     if len({len(array) for array in arrays}) != 1:
         raise ValueError("the arrays have different lengths")

@@ -14,7 +14,6 @@ import numpy as np
 
 from dpls.data.cache import open_dataset, open_hashes
 from dpls.experiments.stored import Stored, list_experiments
-from dpls.recipe import make_config
 from dpls.runs.directory import RECORDED, Run, data_root, find_run, list_runs, runs_root, write_json
 from dpls.runs.examples import write_examples
 
@@ -39,7 +38,7 @@ def record(run: Run) -> Run:
     stored = target.config()
     root = data_root(runs_root())
     dataset, hashes = open_dataset(root, stored["fingerprint"]), open_hashes(root, stored["fingerprint"])
-    write_examples(make_config(stored["config"]).resolved(), target, dataset, hashes)
+    write_examples(target.recipe().resolved(), target, dataset, hashes)
     return target
 
 

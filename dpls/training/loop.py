@@ -54,6 +54,14 @@ class Watcher(Protocol):
         """An epoch has been committed."""
 
 
+class Unwatched:
+    """Nobody is told: for trials and measurements."""
+
+    def images(self, count: int) -> None: ...
+
+    def epoch(self, row: dict[str, Any]) -> None: ...
+
+
 def train(config: RunConfig, run: Run, dataset: Dataset, watcher: Watcher) -> None:
     """Trains until the last epoch, from wherever the run stands."""
     parts = build(config, dataset)

@@ -1,0 +1,31 @@
+"""Tables to plotly figures. No streamlit, no torch.
+
+figure          the house's style
+distributions   difficulty of many images; shares over classes
+curves          lines over epochs: of one image, of a run
+smoothing       what a lambda_min does to all labels
+"""
+
+from dpls.charts.curves import accuracies, losses, trail
+from dpls.charts.distributions import bins_of, by_class, histogram, shares
+from dpls.charts.figure import ATTACKED, CLEAN, GREY, SMOOTHED, Part, figure
+from dpls.charts.smoothing import budget, factor_curve, factor_histogram
+
+__all__ = [
+    "ATTACKED",
+    "CLEAN",
+    "GREY",
+    "SMOOTHED",
+    "Part",
+    "accuracies",
+    "bins_of",
+    "budget",
+    "by_class",
+    "factor_curve",
+    "factor_histogram",
+    "figure",
+    "histogram",
+    "losses",
+    "shares",
+    "trail",
+]
