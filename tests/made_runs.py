@@ -9,7 +9,9 @@ import pandas as pd
 
 from dpls.data import Dataset
 from dpls.data.cache import image_hashes, store
-from dpls.difficulty.measures import MEASURES, min_max, signals_of
+from dpls.difficulty.measures import MEASURES
+from dpls.difficulty.scale import min_max
+from dpls.difficulty.signals import signals_of
 from dpls.runs.directory import SCHEMA, Run, data_root, write_json
 
 

@@ -13,19 +13,10 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from dpls.difficulty.measures import (
-    MEASURES,
-    NORMALISERS,
-    Difficulty,
-    Dynamics,
-    NormaliserName,
-    auroc,
-    normalise,
-    rank,
-    signals_of,
-    visits,
-)
+from dpls.difficulty.measures import MEASURES, visits
 from dpls.difficulty.record import SIGNALS, Epoch, signals, unseen
+from dpls.difficulty.scale import NORMALISERS, Difficulty, NormaliserName, auroc, normalise, rank
+from dpls.difficulty.signals import Dynamics, signals_of
 from dpls.errors import UserError
 
 every_measure = pytest.mark.parametrize("name", MEASURES)

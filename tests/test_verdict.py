@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dpls.difficulty.measures import auroc, zero_one
+from dpls.difficulty.measures import zero_one
+from dpls.difficulty.scale import auroc
 from dpls.difficulty.verdict import BAD, DOUBTFUL, GOOD, checks, planted, spearman
 
 

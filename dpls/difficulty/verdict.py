@@ -5,7 +5,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dpls.difficulty.measures import MEASURES, Dynamics, MeasureName, rank
+from dpls.difficulty.measures import MEASURES, MeasureName
+from dpls.difficulty.scale import rank
+from dpls.difficulty.signals import Dynamics
 
 Level = Literal["good", "doubtful", "bad"]
 GOOD: Level = "good"

@@ -9,7 +9,7 @@ from dpls.component import Component, article
 from dpls.data import Data
 from dpls.data.augmentation import Augmentation
 from dpls.device import DeviceName, Precision
-from dpls.difficulty.measures import Difficulty
+from dpls.difficulty.scale import Difficulty
 from dpls.methods.labels import Factors, Hard
 from dpls.methods.objectives import PGDAT, AnyObjective
 from dpls.methods.subset import Subset

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from dpls.data import PARTS, TRAIN, Dataset
-from dpls.difficulty.measures import MEASURES, signals_of, visits
+from dpls.difficulty.measures import MEASURES, visits
+from dpls.difficulty.signals import signals_of
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.choice import choice_at, difficulty_of

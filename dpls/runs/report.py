@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dpls import intervals
-from dpls.difficulty.measures import auroc, hardest_first
+from dpls.difficulty.scale import auroc, hardest_first
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run

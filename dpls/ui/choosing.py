@@ -6,7 +6,8 @@ So any view can be sent as a link, and goes along from page to page.
 import streamlit as st
 
 from dpls.data import PARTS, TRAIN
-from dpls.difficulty.measures import MEASURES, NormaliserName
+from dpls.difficulty.measures import MEASURES
+from dpls.difficulty.scale import NormaliserName
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run

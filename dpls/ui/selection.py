@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpls.data import TRAIN
-from dpls.difficulty.measures import MEASURES, NormaliserName, hardest_first
+from dpls.difficulty.measures import MEASURES
+from dpls.difficulty.scale import NormaliserName, hardest_first
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
 from dpls.ui import store

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from dpls.data import PARTS, TRAIN, Data
 from dpls.data.cache import open_dataset
-from dpls.difficulty.measures import MEASURES, NormaliserName, normalise, signals_of
+from dpls.difficulty.measures import MEASURES
+from dpls.difficulty.scale import NormaliserName, normalise
+from dpls.difficulty.signals import signals_of
 from dpls.difficulty.verdict import Check, checks
 from dpls.errors import UserError
 from dpls.runs import report
