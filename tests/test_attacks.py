@@ -17,7 +17,7 @@ from torch.nn import functional as F
 import dpls.attacks
 from dpls.attacks import PGD, AnyAttack, Attack, named
 from dpls.attacks.goals import CrossEntropyAscent, KullbackLeiblerAscent, Misclassification
-from dpls.component import members
+from dpls.component import members, show_fraction
 from dpls.data.split import Batch
 from dpls.errors import UserError
 from dpls.methods.objectives import TRADES
@@ -35,7 +35,7 @@ VARIANTS = [
     PGD(eps=EPS, steps=0),
     PGD(eps=EPS, steps=0, start="gaussian"),
 ]
-every_attack = pytest.mark.parametrize("attack", VARIANTS, ids=lambda a: f"{a.name}-{a.start}-{a.step}")
+every_attack = pytest.mark.parametrize("attack", VARIANTS, ids=lambda a: a.name)
 GOALS = ["cross_entropy", "misclassification", "kullback_leibler"]
 
 
@@ -132,12 +132,34 @@ def test_the_same_noise_gives_the_same_images_whatever_the_global_seed(attack: A
     first = attack(net, x, goal, noise(6))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(attack(net, x, goal, noise(6)), first)
-    if attack.start != "clean":
-        assert not torch.equal(attack(net, x, goal, noise(6, seed=1)), first)
+
+
+@pytest.mark.parametrize("start", ["uniform", "gaussian"])
+def test_pgd_starts_elsewhere_with_other_noise(start: str) -> None:
+    net, x, goal = random_net(3), random_images(6), CrossEntropyAscent(torch.arange(6) % 3)
+    attack = PGD(eps=EPS, steps=2, start=start)
+    assert not torch.equal(attack(net, x, goal, noise(6, seed=1)), attack(net, x, goal, noise(6)))
+
+
+@every_attack
+def test_what_an_attack_says_of_itself(attack: Attack) -> None:
+    net, passes = probed(random_net(3))
+    attack(net, random_images(4), CrossEntropyAscent(torch.arange(4) % 3), noise(4))
+    assert attack.passes == 2 * len(passes)
+    assert attack.name and show_fraction(EPS) in attack.title
+    assert attack.reported.items() >= attack.model_dump(mode="json", exclude={"step"}).items()
+    assert all(isinstance(doubt, str) for doubt in attack.doubts)
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_every_attack_has_a_short_name(kind: type[Attack]) -> None:
+    found = named(kind.examples.split(",")[0].split(" ")[0])
+    assert isinstance(found, kind)
+    assert kind.named("no such attack") is None
 
 
 @pytest.mark.parametrize("kind", GOALS)
-def test_an_attack_raises_the_loss(kind: str) -> None:
+def test_pgd_raises_the_loss(kind: str) -> None:
     net, x, y = random_net(3), random_images(30), torch.arange(30) % 3
     rows = torch.arange(30)
     start, end = (

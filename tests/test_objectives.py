@@ -16,7 +16,8 @@ from dpls.attacks import PGD
 from dpls.component import members
 from dpls.data.split import Batch
 from dpls.methods.labels import soft_labels
-from dpls.methods.objectives import PGDAT, TRADES, AnyObjective, Loss, Objective, Standard, soft_cross_entropy
+from dpls.methods.objective import Loss, Objective, soft_cross_entropy
+from dpls.methods.objectives import PGDAT, TRADES, AnyObjective, Standard
 from dpls.nets.networks import SmallCNN
 from dpls.randomness import Noise, generator
 

@@ -1,17 +1,15 @@
-"""What training minimises: settings with ``craft``, the inner maximisation, and ``loss``, the outer minimisation.
+"""What training minimises: standard training, PGD-AT, TRADES; the family that a configuration chooses from.
 
-Labels are soft, (B, K), and enter the outer loss only; the inner maximisation always climbs with the hard label.
-Crafting goes through ``frozen_eval``: eval mode, so a step moves batch-norm statistics by its training forwards alone.
-Torch is loaded when one of them is used.
+A new one is a model like these, here or in a file of its own, and a name in the union.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from dpls.attacks import PGD, AnyAttack
-from dpls.component import Component, article, show_fraction
+from dpls.component import article
+from dpls.methods.objective import Adversarial, Forward, Loss, Objective, soft_cross_entropy
 
 if TYPE_CHECKING:
     import torch
@@ -19,48 +17,6 @@ if TYPE_CHECKING:
 
     from dpls.data.split import Batch
     from dpls.randomness import Noise
-
-Forward = Callable[["Tensor"], "Tensor"]
-"""Images (B, C, H, W) to logits (B, K), as a training step computes them: the net, or what stands around it."""
-
-
-class Loss(NamedTuple):
-    """values (B,), averaged by the loop; the adversarial logits (B, K) they were computed from make the record free."""
-
-    values: "Tensor"
-    logits_adv: "Tensor | None"
-
-
-def soft_cross_entropy(logits: "Tensor", labels: "Tensor") -> "Tensor":
-    """(B,): -sum_k labels_k log p_k, in float32; at least the entropy of the label."""
-    return -(labels * logits.float().log_softmax(1)).sum(1)
-
-
-class Objective(Component):
-    """A training objective, and what it says of itself."""
-
-    title: ClassVar[str]
-    """What people call it."""
-    attacks: ClassVar[bool] = True
-    """Whether training shows attacked images."""
-
-    @property
-    def passes(self) -> float:
-        """Forward passes' worth of a step for one image; one to input and weights and back again is worth three."""
-        raise NotImplementedError
-
-    def in_words(self, eps: float) -> str:  # noqa: ARG002
-        """Its title and, of what attacks, the radius; ``eps``: the run's."""
-        return self.title
-
-    def craft(self, net: "nn.Module", batch: "Batch", noise: "Noise", dtype: "torch.dtype") -> "Tensor":  # noqa: ARG002
-        """(B, C, H, W): the images that ``loss`` is to be computed at; attacks propose in ``dtype``. ``net`` is only
-        read."""
-        return batch.x
-
-    def loss(self, forward: Forward, batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:
-        """The loss of each example for its label (B, K), at the crafted images."""
-        raise NotImplementedError
 
 
 class Standard(Objective):
@@ -76,15 +32,6 @@ class Standard(Objective):
 
     def loss(self, forward: Forward, batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:  # noqa: ARG002
         return Loss(soft_cross_entropy(forward(batch.x), labels), None)
-
-
-class Adversarial(Objective):
-    """What trains on attacked images."""
-
-    attack: AnyAttack
-
-    def in_words(self, eps: float) -> str:
-        return f"{self.title} {show_fraction(eps if self.attack.eps is None else self.attack.eps)}"
 
 
 class PGDAT(Adversarial):
