@@ -210,7 +210,7 @@ def _work_on(run: Run) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from dpls.jobs.worker import evaluate_run
+    from dpls.jobs.finish import evaluate_run
 
     run = find_run(args.runs, args.run)
     print(evaluate_run(run, args.attack, args.set, args.checkpoint))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from dpls.component import Component
 from dpls.data import TEST, TRAIN, VALIDATION, Dataset
 from dpls.data.split import Split
+from dpls.evaluations.conduct import Candidate
 from dpls.nets.layers import Normalise
 from dpls.nets.networks import Architecture, SmallCNN
 from dpls.randomness import generator
@@ -122,6 +123,11 @@ def make_tiny(count: int = 60, classes: int = 3, size: int = 8, channels: int = 
     images = 128 + 40 * gratings[:, None] + rng.normal(0, 30, (count, channels, size, size))
     names = tuple(f"class {k}" for k in range(classes))
     return Dataset.of(np.clip(images, 0, 255).astype(np.uint8), labels.astype(np.int64), part, names)
+
+
+def candidate_of(net: nn.Module, checkpoint: str = "best") -> Candidate:
+    """A net as that checkpoint of the third epoch."""
+    return Candidate(net, checkpoint, 3, "validation accuracy, clean", "some images", torch.float32)
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import dpls.attacks
-from dpls.attacks import PGD, AnyAttack, Attack, named
+from dpls.attacks import PGD, AnyAttack, Attack
 from dpls.attacks.goals import CrossEntropyAscent, KullbackLeiblerAscent, Misclassification
 from dpls.component import members, show_fraction
 from dpls.data.split import Batch
 from dpls.errors import UserError
+from dpls.evaluations import named
 from dpls.methods.objectives import TRADES
 from dpls.nets.frozen import frozen_eval
 from dpls.nets.networks import SmallCNN

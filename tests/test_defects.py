@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import make_tiny
+from conftest import candidate_of, make_tiny
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
 from dpls.attacks import PGD
+from dpls.data import TEST
 from dpls.data.augmentation import Augmentation
+from dpls.data.split import Split
 from dpls.difficulty.measures import zero_one
 from dpls.difficulty.record import DifficultyTracker
-from dpls.evaluations.judge import evaluate
+from dpls.evaluations.conduct import evaluate
 from dpls.randomness import generator
 from dpls.runs.directory import create_run
-
-CHECKPOINT = {"name": "last", "epoch": 1, "chosen_by": "last epoch"}
 
 
 def logits_for(answers: list[int], classes: int = 3) -> torch.Tensor:
@@ -37,7 +37,7 @@ def test_defect_04_a_robust_accuracy_states_its_attack_and_warns_of_a_weak_one(
     run = create_run(tmp_path, {}, 1)
     attack = PGD(steps=steps, eps=8 / 255, step=1 / 255)
     data = make_tiny(count=300, seed=1)
-    evaluate(run, trained, data, attack, CHECKPOINT, device=torch.device("cpu"), dtype=torch.float32)
+    evaluate(run.evaluations, candidate_of(trained, "last"), Split.of(data, TEST, torch.device("cpu")), attack)
     (name,) = run.evaluation_names()
     written = run.evaluation(name)
     assert written["attack"] == f"PGD{steps}, eps 8/255, step 1/255"
@@ -47,7 +47,7 @@ def test_defect_04_a_robust_accuracy_states_its_attack_and_warns_of_a_weak_one(
 def test_defect_04_few_examples_are_warned_of(trained: nn.Module, tmp_path: Path) -> None:
     run = create_run(tmp_path, {}, 1)
     data = make_tiny(count=60, seed=1)
-    evaluate(run, trained, data, None, CHECKPOINT, device=torch.device("cpu"), dtype=torch.float32)
+    evaluate(run.evaluations, candidate_of(trained, "last"), Split.of(data, TEST, torch.device("cpu")))
     assert any("12 examples tell little" in warning for warning in run.evaluation("clean_last")["warnings"])
 
 

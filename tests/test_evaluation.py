@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import make_tiny, probed
+from conftest import candidate_of, make_tiny, probed
 from scipy.stats import binomtest
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,7 +18,10 @@ from dpls.attacks import PGD
 from dpls.attacks.goals import Misclassification
 from dpls.data import TEST, TRAIN, VALIDATION
 from dpls.data.split import Split
-from dpls.evaluations.judge import Accuracy, accuracy, correct, evaluate, evaluation_name, wilson
+from dpls.evaluations.accuracy import Accuracy, accuracy
+from dpls.evaluations.conduct import evaluate, evaluation_name
+from dpls.evaluations.judge import correct
+from dpls.intervals import wilson
 from dpls.nets.frozen import frozen_eval
 from dpls.randomness import Noise, mix
 from dpls.runs.directory import Run, create_run
@@ -74,9 +77,9 @@ def test_defect_22_an_empty_split_has_no_accuracy_and_no_error(trained: nn.Modul
 
 def test_defect_22_ids_come_with_the_outcome(trained: nn.Module, run: Run) -> None:
     data = make_tiny(count=300, seed=1)
-    evaluate(run, trained, data, MIXED, CHECKPOINT, device=torch.device("cpu"), dtype=torch.float32)
-    table = pd.read_parquet(next(run.evaluations.glob("*.parquet")))
     split = Split.of(data, TEST, torch.device("cpu"))
+    evaluate(run.evaluations, candidate_of(trained), split, MIXED)
+    table = pd.read_parquet(next(run.evaluations.glob("*.parquet")))
     assert table["id"].tolist() == split.ids.tolist() == data.ids(TEST).tolist()
     assert table["correct"].tolist() == correct(trained, split, MIXED).tolist()
 
@@ -234,9 +237,6 @@ def test_data_in_host_memory_gives_the_same_as_on_the_device(trained: nn.Module,
 # What is written
 
 
-CHECKPOINT = {"name": "best", "epoch": 3, "chosen_by": "validation accuracy, clean"}
-
-
 def strict(path: Path) -> dict[str, object]:
     """JSON as the standard has it: NaN and Infinity are no numbers."""
 
@@ -249,23 +249,22 @@ def strict(path: Path) -> dict[str, object]:
 def test_an_evaluation_is_written_with_all_that_decides_it(trained: nn.Module, run: Run) -> None:
     attack = PGD(steps=20, eps=8 / 255)
     data = make_tiny(count=300, seed=1)
-    result = evaluate(run, trained, data, attack, CHECKPOINT, device=torch.device("cpu"), dtype=torch.float32)
+    result = evaluate(run.evaluations, candidate_of(trained), make_split(), attack)
     assert run.evaluation_names() == ["pgd20_8-255_best"]
     written = strict(run.evaluations / "pgd20_8-255_best.json")
     assert (written["accuracy"], written["low"], written["high"], written["n"]) == tuple(result)
     assert written["n"] == len(data.ids(TEST)) == 60 and written["split"] == "test"
     assert written["checkpoint"] == "best" and written["epoch"] == 3
-    assert written["chosen_by"] == CHECKPOINT["chosen_by"]
+    assert written["chosen_by"] == "validation accuracy, clean"
     assert written["judged_in"] == "float32" and written["proposed_in"] == "float32"
     settings = written["settings"]
     assert settings["steps"] == 20 and settings["eps"] == 8 / 255 and settings["step"] == 2 / 255
-    table = pd.read_parquet(run.evaluations / "pgd20_8-255_best.parquet")
+    table = run.outcomes("pgd20_8-255_best")
     assert table["correct"].mean() == result.value and table["correct"].dtype == np.bool_
 
 
 def test_a_clean_evaluation_of_another_part(trained: nn.Module, run: Run) -> None:
-    data = make_tiny(count=300, seed=1)
-    evaluate(run, trained, data, None, CHECKPOINT, device=torch.device("cpu"), dtype=torch.float32, part=VALIDATION)
+    evaluate(run.evaluations, candidate_of(trained), make_split(part=VALIDATION), part=VALIDATION)
     written = strict(run.evaluations / "clean_best_validation.json")
     assert written["attack"] == "clean" and written["split"] == "validation" and written["settings"] == {}
 

@@ -230,7 +230,7 @@ def test_a_repeated_run_has_the_same_best_whether_it_branched_or_not(whole: Run)
 
 
 def test_evaluations_made_in_mid_run_are_made_again_at_the_end(whole: Run, tmp_path: Path) -> None:
-    from dpls.evaluations.judge import evaluation_name
+    from dpls.evaluations.conduct import evaluation_name
     from dpls.runs.directory import write_json
 
     run = submit(config(), tmp_path / "runs")

@@ -11,20 +11,8 @@ from typing import TypeAlias
 
 from dpls.attacks.base import Attack, Eps
 from dpls.attacks.pgd import PGD
-from dpls.component import members
-from dpls.errors import UserError
 
 AnyAttack: TypeAlias = PGD
 """The family; a discriminated union on ``kind`` as soon as there are two."""
 
-
-def named(name: str) -> AnyAttack:
-    """The attack a short name means: 'pgd20' is PGD with 20 steps of eps / 4 from a uniform start."""
-    family: tuple[type[AnyAttack], ...] = members(AnyAttack)
-    for kind in family:
-        if found := kind.named(name.lower()):
-            return found
-    raise UserError(f"unknown attack {name!r}; choose from {', '.join(kind.examples for kind in family)}")
-
-
-__all__ = ["PGD", "AnyAttack", "Attack", "Eps", "named"]
+__all__ = ["PGD", "AnyAttack", "Attack", "Eps"]

@@ -47,6 +47,8 @@ class Misclassification(CrossEntropyAscent):
     """Climb the cross-entropy until the ``judge`` misclassifies: the goal of an evaluation.
 
     The attacked net may compute in low precision; what it takes for broken only counts once the judge (float32) agrees.
+    ``looks``: int64 (B,), how often an example was looked at and not broken. An attack looks before each gradient step,
+    so that is the number of steps after which it was broken, if it was.
     """
 
     stops = True
@@ -54,6 +56,7 @@ class Misclassification(CrossEntropyAscent):
     def __init__(self, y: Tensor, judge: nn.Module) -> None:
         super().__init__(y)
         self.judge = judge
+        self.looks = torch.zeros_like(y)
 
     def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:
         flagged = ~is_right(logits, self.y[rows])
@@ -61,6 +64,7 @@ class Misclassification(CrossEntropyAscent):
         if len(candidates):
             with torch.no_grad():
                 flagged[candidates] = ~is_right(self.judge(x[candidates]), self.y[rows[candidates]])
+        self.looks[rows] += ~flagged
         return flagged
 
 

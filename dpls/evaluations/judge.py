@@ -1,51 +1,39 @@
-"""Accuracy, per example first: which examples of a split a net gets right, clean or attacked, and with what interval.
+"""Which examples of a split a net gets right, clean or attacked.
 
 Fail-closed: an example counts as correct only if float32 says so on the clean image, and on every image of the attack's
 path that looked broken, and on the image the attack returned.
 """
 
-import math
-import time
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from dpls.attacks import AnyAttack
+from dpls.attacks import Attack
 from dpls.attacks.goals import Misclassification
-from dpls.component import show_fraction
-from dpls.data import PARTS, TEST, Dataset
-from dpls.data.split import Split
-from dpls.intervals import wilson
+from dpls.data.split import Batch, Split
 from dpls.nets.frozen import frozen_eval, is_right
 from dpls.randomness import Noise, mix
-from dpls.runs.directory import Run, write_json, write_whole
+
+if TYPE_CHECKING:
+    from dpls.evaluations.evaluation import Evaluation
 
 
-class Accuracy(NamedTuple):
-    """A share of n examples with its Wilson interval; fractions."""
+class Outcome(NamedTuple):
+    """right: bool (b,). steps: int64 (b,), the gradient steps after which an example was found broken; 0 where it was
+    wrong before the first. It says nothing of examples that are right."""
 
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.1%} [{self.low:.1%}, {self.high:.1%}] (n = {self.n:,})"
-
-
-def accuracy(correct: Tensor) -> Accuracy:
-    """The mean of bool (N,) with its interval."""
-    right, n = int(correct.sum()), len(correct)
-    return Accuracy(right / n if n else math.nan, *wilson(right, n), n)
+    right: Tensor
+    steps: Tensor
 
 
 def correct(
     net: nn.Module,
     split: Split,
-    attack: AnyAttack | None = None,
+    attack: Attack | None = None,
     *,
     seed: int = 0,
     batch_size: int = 500,
@@ -58,80 +46,52 @@ def correct(
     judge, proposer = frozen_eval(net), frozen_eval(net, dtype)
     outcome = torch.zeros(len(split), dtype=torch.bool, device=split.device)
     for batch in split.batches(batch_size):
-        with torch.no_grad():
-            right = is_right(judge(batch.x), batch.y)
-        if attack is not None and right.any():
-            rows = right.nonzero().squeeze(1)
-            x, y = batch.x[rows], batch.y[rows]
-            noise = Noise(mix(seed, attack.name), split.ids.to(split.device)[batch.rows[rows]])
-            x_adv = attack(proposer, x, Misclassification(y, judge), noise)
-            with torch.no_grad():
-                right[rows] = is_right(judge(x_adv), y)
-        outcome[batch.rows] = right
+        ids = split.ids.to(split.device)[batch.rows]
+        outcome[batch.rows] = judged(judge, proposer, batch, ids, attack, seed).right
     return outcome
 
 
+def judged(
+    judge: nn.Module, proposer: nn.Module, batch: Batch, ids: Tensor, attack: Attack | None, seed: int
+) -> Outcome:
+    """One batch, whose examples are ``ids`` (b,): what the proposer's attack finds counts once the judge agrees."""
+    with torch.no_grad():
+        right = is_right(judge(batch.x), batch.y)
+    steps = torch.zeros_like(batch.y)
+    if attack is not None and right.any():
+        rows = right.nonzero().squeeze(1)
+        x, goal = batch.x[rows], Misclassification(batch.y[rows], judge)
+        x_adv = attack(proposer, x, goal, Noise(mix(seed, attack.name), ids[rows]))
+        with torch.no_grad():
+            right[rows] = is_right(judge(x_adv), goal.y)
+        steps[rows] = goal.looks
+    return Outcome(right, steps)
+
+
+def judge_chunks(evaluation: "Evaluation", attack: Attack | None) -> None:
+    """Judges every chunk that is left, clean or under an attack, and appends it; with an attack ``steps``, too."""
+    split, net = evaluation.split, evaluation.net
+    judge, proposer = frozen_eval(net), frozen_eval(net, evaluation.dtype)
+    for rows in evaluation.left():
+        batch = split.batch(rows)
+        ids = split.ids.to(split.device)[batch.rows]
+        right, steps = judged(judge, proposer, batch, ids, attack, evaluation.seed)
+        columns = {} if attack is None else {"steps": _where_wrong(steps, right)}
+        evaluation.append(ids, right, **columns)
+
+
+def _where_wrong(steps: Tensor, right: Tensor) -> pd.api.extensions.ExtensionArray:
+    return pd.arrays.IntegerArray(steps.cpu().numpy(), right.cpu().numpy())
+
+
 @torch.no_grad()
-def probabilities(net: nn.Module, dataset: Dataset, device: torch.device, batch_size: int = 500) -> np.ndarray:
-    """float32 (N, K), by id: the softmax of every clean image, un-augmented, in eval mode and float32."""
+def probabilities(net: nn.Module, splits: Sequence[Split], batch_size: int = 500) -> np.ndarray:
+    """float32 (N, K), by id: the softmax of every clean image, un-augmented, in eval mode and float32.
+
+    splits: all parts of a data set of N examples.
+    """
     frozen = frozen_eval(net)
-    found = np.empty((len(dataset.labels), len(dataset.classes)), dtype=np.float32)
-    for part in range(len(PARTS)):
-        split = Split.of(dataset, part, device)
-        for batch in split.batches(batch_size):
-            found[split.ids.cpu()[batch.rows.cpu()]] = frozen(batch.x).softmax(1).cpu().numpy()
-    return found
-
-
-def evaluation_name(attack: AnyAttack | None, checkpoint: str, part: int = TEST) -> str:
-    """clean_best, pgd20_8-255_best; of training images clean_last_train."""
-    what = "clean" if attack is None else f"{attack.name}_{show_fraction(attack.radius).replace('/', '-')}"
-    return f"{what}_{checkpoint}" if part == TEST else f"{what}_{checkpoint}_{PARTS[part]}"
-
-
-def evaluate(
-    run: Run,
-    net: nn.Module,
-    dataset: Dataset,
-    attack: AnyAttack | None,
-    checkpoint: dict[str, Any],
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-    part: int = TEST,
-) -> Accuracy:
-    """Evaluates a checkpoint ({name, epoch, chosen_by}); writes the result and every example's outcome into the run."""
-    split = Split.of(dataset, part, device)
-    began = time.perf_counter()
-    outcome = correct(net, split, attack, dtype=dtype)
-    result = accuracy(outcome)
-    name = evaluation_name(attack, checkpoint["name"], part)
-    table = pd.DataFrame({"id": split.ids.cpu().numpy(), "correct": outcome.cpu().numpy()})
-    write_whole(run.evaluations / f"{name}.parquet", table.to_parquet(index=False))
-    write_json(
-        run.evaluations / f"{name}.json",
-        {
-            "attack": attack.title if attack else "clean",
-            "settings": attack.reported if attack else {},
-            "split": PARTS[part],
-            "n": result.n,
-            "accuracy": result.value,
-            "low": result.low,
-            "high": result.high,
-            "checkpoint": checkpoint["name"],
-            "epoch": checkpoint["epoch"],
-            "chosen_by": checkpoint["chosen_by"],
-            "proposed_in": str(dtype).removeprefix("torch."),
-            "judged_in": "float32",
-            "warnings": _warnings(result, attack),
-            "seconds": round(time.perf_counter() - began, 2),
-        },
-    )
-    return result
-
-
-def _warnings(result: Accuracy, attack: AnyAttack | None) -> list[str]:
-    found = []
-    if result.high - result.low > 0.1:
-        found.append(f"the interval is {result.high - result.low:.1%} wide: {result.n:,} examples tell little")
-    return found + (attack.doubts if attack else [])
+    ids = torch.cat([split.ids.cpu() for split in splits])
+    said = [frozen(batch.x).softmax(1).cpu() for split in splits for batch in split.batches(batch_size)]
+    found = torch.cat(said)
+    return found[ids.argsort()].numpy()

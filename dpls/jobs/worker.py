@@ -1,4 +1,4 @@
-"""What works on a run: takes the lock, waits for a slot, trains, evaluates, writes the table, says how it ended.
+"""What works on a run: takes the lock, waits for a slot, has it trained and finished, says how it ended.
 
 Every launcher starts this, as ``python -m dpls work DIR``; a second call resumes. Lock and slot are taken before
 anything heavy is imported.
@@ -11,14 +11,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from statistics import median
 from types import FrameType
 from typing import Any
 
 from dpls.errors import UserError
 from dpls.jobs.queue import WAITING, hindrance
 from dpls.jobs.slots import slot
-from dpls.runs.directory import Run, data_root, now, write_json
+from dpls.runs.directory import Run, data_root, now
 
 log = logging.getLogger("dpls")
 STOP_POLL = 0.3  # seconds between two looks for a request to stop
@@ -117,29 +116,20 @@ def explain(error: BaseException) -> str:
 
 
 def _work(run: Run) -> None:
-    from dpls.data.cache import open_hashes
-    from dpls.device import make_deterministic, resolve_device, resolve_precision
+    from dpls.device import make_deterministic, resolve_device
     from dpls.jobs.console import Console
+    from dpls.jobs.finish import finish, write_manifest
     from dpls.recipe import make_config
-    from dpls.runs.examples import write_examples
     from dpls.training.loop import train
 
     make_deterministic()
-    stored = run.config()
-    config = make_config(stored["config"]).resolved()
-    device = resolve_device(config.device)
-    dtype = resolve_precision(config.precision, device)
-    root = data_root(run.path.parent)
+    config = make_config(run.config()["config"]).resolved()
     dataset = _images_of(run, config)
-    run.write_status(device=str(device))
-    _write_manifest(run, config, dataset, device, dtype)
-    progress = Console(run, config.epochs, len(dataset.ids(0)))
-    with progress:
+    run.write_status(device=str(resolve_device(config.device)))
+    write_manifest(run, config, dataset)
+    with Console(run, config.epochs, len(dataset.ids(0))) as progress:
         train(config, run, dataset, progress)
-    _evaluate_all(run, config, dataset)
-    _write_probabilities(run, config, dataset)
-    write_examples(config, run, dataset, open_hashes(root, stored["fingerprint"]))
-    _write_manifest(run, config, dataset, device, dtype)
+    finish(run, config, dataset)
 
 
 def _images_of(run: Run, config: Any) -> Any:
@@ -155,113 +145,6 @@ def _images_of(run: Run, config: Any) -> Any:
                 " bring them back, or train a new run"
             )
     return open_dataset(root, expected)
-
-
-def _evaluate_all(run: Run, config: Any, dataset: Any) -> None:
-    """Best and last checkpoint, clean and under each configured attack; what stands there already is left alone.
-
-    Training images, where they are asked for, at the last checkpoint alone: memorization is complete at the end.
-    """
-    from dpls.data import PARTS, TEST, TRAIN
-    from dpls.evaluations.judge import evaluation_name
-    from dpls.training.checkpoints import find_checkpoint
-
-    also = [(name, PARTS.index(part)) for part in config.evaluate_also for name in ("best", "last")]
-    wanted = [(name, TEST) for name in ("best", "last")] + [entry for entry in also if entry != ("best", TRAIN)]
-    for name, part in wanted:
-        for attack in (None, *config.evaluations):
-            evaluation = evaluation_name(attack, name, part)
-            known = run.evaluation(evaluation)["epoch"] if evaluation in run.evaluation_names(others=True) else None
-            if known != find_checkpoint(run, name)[1]:
-                title = f"{attack.title if attack else 'clean'}, {name} checkpoint"
-                run.write_status(stage=f"evaluating: {title}")
-                log.info(_evaluate(run, config, dataset, attack, name, part))
-
-
-def _evaluate(run: Run, config: Any, dataset: Any, attack: Any, checkpoint: str, part: int) -> str:
-    """One evaluation, stored; in words."""
-    from dpls.data import PARTS
-    from dpls.evaluations.judge import evaluate
-    from dpls.training.checkpoints import find_checkpoint, load_weights
-    from dpls.training.loop import build
-
-    path, epoch = find_checkpoint(run, checkpoint)
-    parts = build(config, dataset)
-    load_weights(parts.net, path)
-    rules = {"best": config.chosen_by, "last": "last epoch"}
-    described = {"name": checkpoint, "epoch": epoch, "chosen_by": rules.get(checkpoint, "named by hand")}
-    result = evaluate(run, parts.net, dataset, attack, described, device=parts.device, dtype=parts.dtype, part=part)
-    return f"{attack.title if attack else 'clean'}, {PARTS[part]}, {checkpoint} checkpoint (epoch {epoch}): {result}"
-
-
-def _write_probabilities(run: Run, config: Any, dataset: Any) -> None:
-    """What the best checkpoint says of every clean image, so that pages need no net."""
-    from dpls.evaluations.judge import probabilities
-    from dpls.training.checkpoints import find_checkpoint, load_weights
-    from dpls.training.loop import build
-
-    parts = build(config, dataset)
-    load_weights(parts.net, find_checkpoint(run, "best")[0])
-    run.write_probabilities(probabilities(parts.net, dataset, parts.device))
-
-
-def evaluate_run(run: Run, attack: str, assignments: list[str], checkpoint: str) -> str:
-    """Evaluates a checkpoint of a run on its test images and stores the outcome; returns the accuracy in words.
-
-    ``attack`` is a short name, its settings are ``name=value``; eps is the run's where it is not among them.
-    """
-    from dpls.attacks import named
-    from dpls.data import TEST
-    from dpls.data.cache import open_dataset, open_hashes
-    from dpls.device import make_deterministic
-    from dpls.recipe import make_config, override
-    from dpls.runs.examples import write_examples
-    from dpls.training.checkpoints import find_checkpoint
-
-    make_deterministic()
-    stored, root = run.config(), data_root(run.path.parent)
-    settings = override(named(attack).model_dump(mode="json"), assignments)
-    config = make_config(stored["config"] | {"evaluations": [settings]}).resolved()
-    find_checkpoint(run, checkpoint)
-    with run.lock():
-        dataset = open_dataset(root, stored["fingerprint"])
-        words = _evaluate(run, config, dataset, config.evaluations[0], checkpoint, TEST)
-        write_examples(config, run, dataset, open_hashes(root, stored["fingerprint"]))
-    return words
-
-
-def _write_manifest(run: Run, config: Any, dataset: Any, device: Any, dtype: Any) -> None:
-    from dpls.jobs.estimate import outline_of, speed
-    from dpls.machine import hardware, versions
-
-    rows = run.metrics()
-    phases = []
-    for start, phase in config.phases_after(0):
-        done = rows[start : phase.until]
-        rates = [row["images_per_second"] for row in done]
-        phases.append(
-            {
-                "until": phase.until,
-                "seconds": round(sum(row["seconds"] for row in done), 2),
-                "images_per_second": round(sum(rates) / len(rates), 1) if rates else None,
-            }
-        )
-    # The median epoch of each phase: one that somebody disturbed shall not make later estimates slow.
-    parts = [rows[start : phase.until] for start, phase in config.phases_after(0)]
-    seconds = sum(len(part) * median(row["seconds"] for row in part) for part in parts if part)
-    sizes = outline_of(dataset)
-    write_json(
-        run.manifest_file,
-        {
-            **versions(),
-            **hardware(),
-            "device": str(device),
-            "precision": str(dtype).removeprefix("torch."),
-            "fingerprint": run.config()["fingerprint"],
-            "phases": phases,
-            "operations_per_second": round(speed(config, sizes, seconds, len(rows))) if rows else None,
-        },
-    )
 
 
 @contextmanager

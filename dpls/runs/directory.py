@@ -326,11 +326,16 @@ class Run:
     # -- evaluations
 
     def evaluation(self, name: str) -> dict[str, Any]:
+        """What is said of one of ``evaluation_names``: accuracy, settings, checkpoint."""
         return self._read_json(self.evaluations / f"{name}.json")
+
+    def outcomes(self, name: str) -> pd.DataFrame:
+        """A row per example: id, correct, and what else the evaluation keeps, as ``steps`` (missing: never broken)."""
+        return pd.read_parquet(self.evaluations / f"{name}.parquet")
 
     def evaluation_names(self, others: bool = False) -> list[str]:
         """e.g. clean_best, pgd20_8-255_best; those finished, of test images. ``others``: of training and validation
-        images, too, as clean_last_train."""
+        images, too, as clean_last_train. Outcomes without a .json are those of an evaluation that is not finished."""
         names = sorted(f.stem for f in self.evaluations.glob("*.json"))
         return [name for name in names if others or not name.endswith(("_train", "_validation"))]
 

@@ -1,0 +1,117 @@
+"""One evaluation from its first chunk to its files."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from dpls.attacks import Attack
+from dpls.component import show_fraction
+from dpls.data import PARTS, TEST
+from dpls.data.split import Split
+from dpls.evaluations.accuracy import Accuracy, accuracy
+from dpls.evaluations.base import Procedure
+from dpls.evaluations.evaluation import Evaluation, Told
+from dpls.evaluations.judge import judge_chunks
+from dpls.evaluations.store import Store
+
+SEED = 0
+"""Of the attacks' noise, the same in every run: nets are compared under the same attack."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A net under evaluation, with the weights of one checkpoint.
+
+    checkpoint: best, last or an epoch. chosen_by: the rule that chose it, in words. fingerprint: of the data set it is
+    judged on. dtype: the precision in which attacks propose.
+    """
+
+    net: nn.Module
+    checkpoint: str
+    epoch: int
+    chosen_by: str
+    fingerprint: str
+    dtype: torch.dtype
+
+    @cached_property
+    def weights(self) -> str:
+        """What tells these weights from others: a hash of their names, shapes and content."""
+        digest = hashlib.sha256()
+        for name, tensor in self.net.state_dict().items():
+            values = tensor.detach().cpu().contiguous()
+            digest.update(f"{name} {values.dtype} {tuple(values.shape)} ".encode())
+            digest.update(values.reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()[:20]
+
+
+def evaluation_name(attack: Attack | None, checkpoint: str, part: int = TEST) -> str:
+    """clean_best, pgd20_8-255_best; of training images clean_last_train."""
+    what = "clean" if attack is None else f"{attack.name}_{show_fraction(attack.radius).replace('/', '-')}"
+    return f"{what}_{checkpoint}" if part == TEST else f"{what}_{checkpoint}_{PARTS[part]}"
+
+
+def evaluate(
+    folder: Path,
+    candidate: Candidate,
+    split: Split,
+    attack: Attack | None = None,
+    *,
+    part: int = TEST,
+    told: Told | None = None,
+) -> Accuracy:
+    """Judges the examples of a split that have no outcome yet, and writes result and outcomes into the folder.
+
+    What is finished already is not made again, and ``told`` then hears nothing. Without an attack: clean images.
+    """
+    store = Store(folder, evaluation_name(attack, candidate.checkpoint, part), _header(candidate, split, attack, part))
+    if found := store.whole():
+        store.forget_chunks()
+        return Accuracy(found["accuracy"], found["low"], found["high"], found["n"])
+    evaluation = Evaluation(candidate.net, split, store, seed=SEED, dtype=candidate.dtype, told=told)
+    if isinstance(attack, Procedure):
+        attack.run(evaluation)
+    else:
+        judge_chunks(evaluation, attack)
+    table = evaluation.table()
+    result = accuracy(table["correct"].to_numpy())
+    content = {
+        "attack": attack.title if attack else "clean",
+        "accuracy": result.value,
+        "low": result.low,
+        "high": result.high,
+        "chosen_by": candidate.chosen_by,
+        "warnings": _warnings(result, attack),
+        "seconds": round(evaluation.seconds, 2),
+    }
+    store.finish(table, content)
+    return result
+
+
+def _header(candidate: Candidate, split: Split, attack: Attack | None, part: int) -> dict[str, Any]:
+    """Everything that an outcome depends on."""
+    return {
+        "settings": attack.reported if attack else {},
+        "split": PARTS[part],
+        "n": len(split),
+        "checkpoint": candidate.checkpoint,
+        "epoch": candidate.epoch,
+        "proposed_in": str(candidate.dtype).removeprefix("torch."),
+        "judged_in": "float32",
+        "weights": candidate.weights,
+        "fingerprint": candidate.fingerprint,
+        "seed": SEED,
+        "device": split.device.type,
+        "images_a_chunk": Evaluation.images_a_chunk,
+    }
+
+
+def _warnings(result: Accuracy, attack: Attack | None) -> list[str]:
+    found = []
+    if result.high - result.low > 0.1:
+        found.append(f"the interval is {result.high - result.low:.1%} wide: {result.n:,} examples tell little")
+    return found + (attack.doubts if attack else [])
