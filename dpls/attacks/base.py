@@ -22,7 +22,7 @@ class Attack(Component):
     """An L-infinity attack. Called on a frozen net, it returns images inside the eps ball and [0, 1]."""
 
     examples: ClassVar[str]
-    """Short names that ``named`` understands, for the sentence that refuses others."""
+    """Short names that it understands, for the sentence that refuses others."""
 
     eps: Eps | None = Field(None, description="none: the run's eps")
 

@@ -10,6 +10,7 @@ from dpls.data import Data
 from dpls.data.augmentation import Augmentation
 from dpls.device import DeviceName, Precision
 from dpls.difficulty.scale import Difficulty
+from dpls.evaluations import AnyEvaluation
 from dpls.methods.labels import Factors, Hard
 from dpls.methods.objectives import PGDAT, AnyObjective
 from dpls.methods.subset import Subset
@@ -113,7 +114,9 @@ class RunConfig(Component):
         " presentation on the augmented image, as the article has it",
     )
     selection: Selection = Selection()
-    evaluations: tuple[AnyAttack, ...] = Field((PGD(steps=20),), description="attacks on the test split after training")
+    evaluations: tuple[AnyEvaluation, ...] = Field(
+        (PGD(steps=20),), description="attacks on the test split after training"
+    )
     evaluate_also: tuple[Literal["train", "validation"], ...] = Field(
         (), description="parts evaluated beside the test images; train: the last checkpoint, those left out included"
     )
