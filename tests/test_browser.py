@@ -16,14 +16,17 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from dpls import report
+from dpls.experiments.conduct import submit_all
 from dpls.experiments.stored import Stored, list_experiments
 from dpls.runs import RECORDED, list_runs
 from dpls.submission import submit
 from dpls.targets import smoothing_factors
 from dpls.ui import manage
 from tests.made_runs import make_run
+from tests.test_experiments import experiment, finish_all
 from tests.test_run import config, finish
 
 pytestmark = pytest.mark.browser
@@ -244,6 +247,56 @@ def test_an_experiment_from_form_to_verdict(kind: str, server: Server, page: Pag
         page.get_by_role("button", name="Report").first.click()
     assert "The article: " in asked.value.path().read_text() and asked.value.suggested_filename == f"{found.id}.md"
     assert f"experiment={found.id}" in page.url
+
+
+HOLD = """
+const add = WebSocket.prototype.addEventListener
+window.held = null
+WebSocket.prototype.addEventListener = function (type, listener, ...more) {
+  add.call(this, type, type !== "message" ? listener : event => held ? held.push([event, listener]) : listener(event), ...more)
+}
+"""
+"""What the app says is kept back while ``held`` is a list, as by a slow line."""
+
+
+def test_a_click_during_the_last_redraw_of_an_experiment_is_not_lost(page: Page, tmp_path: Path) -> None:
+    """Trap: the app has drawn the result and forgotten what the page, still the old one, asks for."""
+    stored = submit_all(experiment("membership", "share=0.2", "dpls=false"), tmp_path / "runs")
+    finish_all(stored)
+    last = list(stored.runs().values())[-1]
+    server = Server(tmp_path)
+    try:
+        with last.lock():
+            last.write_status(state="running")
+            page.add_init_script(HOLD)
+            page.goto(f"{server.url}/experiments?kind=membership")
+            expect(page.get_by_text("4 of 5 runs", exact=False)).to_be_visible()
+            report = page.get_by_role("button", name="Report")
+            expect(report).to_be_visible()
+            drawn(page)
+            before = report.element_handle()
+            page.evaluate("held = []")
+            last.write_status(state="done")
+
+        def redrawn() -> bool:
+            said = page.evaluate(
+                "held.map(h => h[0].data).filter(d => d.byteLength < 200).map(d => [...new Uint8Array(d)])"
+            )
+            ends = [m for m in map(ForwardMsg.FromString, map(bytes, said)) if m.HasField("script_finished")]
+            return any(m.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY for m in ends)
+
+        wait_for(redrawn)
+        with page.expect_download() as asked:
+            report.click()
+            page.evaluate("const late = held; held = null; late.forEach(([event, listener]) => listener(event))")
+        assert "The article: " in asked.value.path().read_text()
+        expect(page.get_by_role("button", name="Stop training")).to_have_count(0)
+        assert before.evaluate("button => button.isConnected"), "another button stands in its place"
+        with page.expect_download() as asked:
+            page.get_by_role("button", name="Numbers").click()
+        assert asked.value.suggested_filename == f"{stored.id}.csv"
+    finally:
+        server.stop()
 
 
 def test_a_killed_app_loses_nothing(page: Page, tmp_path: Path, browser: Browser) -> None:
