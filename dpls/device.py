@@ -1,5 +1,6 @@
 """Where to compute, and how precisely: settings, and what they mean on this machine, for which torch is loaded."""
 
+import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -39,12 +40,20 @@ def multiplies_bfloat16(device: "torch.device") -> bool:
 
 
 def resolve_precision(precision: Precision, device: "torch.device") -> "torch.dtype":
-    """The type in which training multiplies and attacks propose; float32 judges in any case."""
+    """The type in which training multiplies and attacks propose; float32 judges in any case.
+
+    DPLS_PRECISION, where it is set, says what 'auto' means.
+    """
     import torch
 
     if precision == "auto":
-        return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+        said = os.environ.get("DPLS_PRECISION", "")
+        if said not in ("", "float32", "bfloat16"):
+            raise UserError(f"DPLS_PRECISION is {said!r}; choose from float32, bfloat16")
+        low = said == "bfloat16" or (not said and multiplies_bfloat16(device))
+    else:
+        low = precision == "bfloat16"
+    return torch.bfloat16 if low else torch.float32
 
 
 def make_deterministic() -> None:

@@ -11,17 +11,14 @@ def doctor(runs: Path) -> bool:
     """Prints what was found, a line each; whether training can work here."""
     import torch
 
-    from dpls.device import multiplies_bfloat16, resolve_device
+    from dpls.device import multiplies_bfloat16, resolve_device, resolve_precision
     from dpls.runs.directory import data_root
 
     found, machine = versions(), hardware()
     device = resolve_device("auto")
     missing = [name for name, number in found["packages"].items() if number is None]
-    precision = (
-        "bfloat16, which this hardware multiplies natively"
-        if multiplies_bfloat16(device)
-        else "float32, bfloat16 is not native here"
-    )
+    precision = str(resolve_precision("auto", device)).removeprefix("torch.")
+    native = "native" if multiplies_bfloat16(device) else "not native"
     lines = [
         (sys.version_info >= (3, 11), f"Python {found['python']}"),
         (not missing, f"packages: {', '.join(f'{n} {v}' for n, v in found['packages'].items() if v)}"),
@@ -33,7 +30,7 @@ def doctor(runs: Path) -> bool:
             True,
             f"GPUs: {', '.join(machine['gpus'])}" if machine["gpus"] else f"no CUDA device (torch {torch.__version__})",
         ),
-        (True, f"auto means {device}, {precision}"),
+        (True, f"auto means {device}, {precision}; bfloat16 is {native} here"),
     ]
     if missing:
         lines.append((False, f"missing: {', '.join(missing)}; run `make setup`"))

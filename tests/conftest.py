@@ -3,7 +3,8 @@
 import copy
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +17,11 @@ from dpls.component import Component
 from dpls.data import TEST, TRAIN, VALIDATION, Dataset
 from dpls.data.split import Split
 from dpls.evaluations.conduct import Candidate
+from dpls.jobs.console import Console
 from dpls.nets.layers import Normalise
 from dpls.nets.networks import Architecture, SmallCNN
 from dpls.randomness import generator
+from dpls.runs.directory import write_json
 
 # One thread, here and in the processes tests start: tests are small, so a second costs more than it brings, and a run
 # equals another only if both had as many.
@@ -154,3 +157,56 @@ def _trained() -> nn.Module:
 def trained(_trained: nn.Module) -> nn.Module:
     """A SmallCNN for 8x8 grey images of 3 classes after 24 steps on clean ones; in train mode; a copy for each test."""
     return copy.deepcopy(_trained)
+
+
+HOLD = f"""
+import json, sys, time
+from pathlib import Path
+
+def held(console):
+    try:
+        said = json.loads(Path(__file__).with_name("hold.json").read_text())
+    except FileNotFoundError:
+        return False
+    return console._done >= said["images"] and console._run.id not in said["but"]
+
+if "work" in sys.orig_argv:
+    from {Console.__module__} import Console
+
+    def images(self, count, go_on=Console.images):
+        go_on(self, count)
+        while held(self):
+            time.sleep(0.01)
+
+    Console.images = images
+"""
+
+
+class Hold:
+    """Keeps workers in the middle of an epoch until it lets go; one that is to be stopped cannot end before that.
+
+    Real workers in every other respect: the waiting comes with ``variables``, which they are to be started with.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(HOLD)
+        self.file = folder / "hold.json"
+        self.variables = {"PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parent.parent)])}
+
+    def at(self, images: int, *but: str) -> None:
+        """Whoever has trained on this many images or more waits, but not the runs with these ids."""
+        write_json(self.file, {"images": images, "but": but})
+
+    def let_go(self) -> None:
+        self.file.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hold]:
+    """For workers this test starts."""
+    found = Hold(tmp_path / "hold")
+    for name, value in found.variables.items():
+        monkeypatch.setenv(name, value)
+    yield found
+    found.let_go()

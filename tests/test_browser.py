@@ -16,14 +16,18 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from dpls.experiments.conduct import submit_all
 from dpls.experiments.stored import Stored, list_experiments
 from dpls.jobs.submission import submit
 from dpls.methods.labels import smoothing_factors
 from dpls.runs import report
 from dpls.runs.directory import RECORDED, list_runs
 from dpls.ui import manage
+from tests.conftest import Hold
 from tests.made_runs import make_run
+from tests.test_experiments import experiment, finish_all
 from tests.test_run import config, finish
 
 pytestmark = pytest.mark.browser
@@ -37,7 +41,6 @@ PAGES = {
     "experiments": "Experiments",
     "smoothing": "Smoothing",
 }
-AWHILE = ("phases.0.until=16", "phases.1.until=20", "schedule.decays=[]")
 SLOW = 30_000  # milliseconds: machines that test are busy
 expect.set_options(timeout=SLOW)
 PROBING = re.compile(r"/_stcore/(health|host-config)$")
@@ -57,8 +60,10 @@ class Server:
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             self.port = found.getsockname()[1]
+        self.hold = Hold(folder / "hold")
         self.environment = {
             **os.environ,
+            **self.hold.variables,
             "DPLS_RUNS": str(folder / "runs"),
             "DPLS_DATA": str(folder / "data"),
             "DPLS_SLOTS": str(folder / "slots"),
@@ -180,13 +185,14 @@ def test_pages_stand_still_while_they_load(path: str, server: Server, page: Page
 
 def test_start_reload_and_see_it_finish(server: Server, page: Page) -> None:
     """Trap: work dies on refresh."""
-    base = submit(config(*AWHILE, "data.source.train=200", "optimiser.batch_size=10"), server.runs, "base")
+    base = submit(config("data.source.train=200"), server.runs, "base")
     base.write_status(state="cancelled")
     page.goto(f"{server.url}/train?from={base.id}&lambda=0.7")
     drawn(page)
     expect(page.get_by_text("lambda_min = 0.7")).to_be_visible()
     page.get_by_label("Label", exact=True).fill("from the form")
     page.get_by_label("Label", exact=True).press("Tab")
+    server.hold.at(500)
     page.get_by_test_id("stBaseButton-primary").click()
     run = None
 
@@ -199,10 +205,11 @@ def test_start_reload_and_see_it_finish(server: Server, page: Page) -> None:
     assert run is not None
     page.reload()
     drawn(page)
-    expect(page.get_by_text("of 20", exact=False).first).to_be_visible()
+    expect(page.get_by_text("Epoch 3 of 6", exact=False).first).to_be_visible()
     assert run.state() == "running"
     page.get_by_role("button", name="Stop training").click()
-    expect(page.get_by_text("It was stopped")).to_be_visible()
+    expect(page.get_by_text("It was stopped after epoch 2 of 6")).to_be_visible()
+    server.hold.let_go()
     page.get_by_role("button", name="Resume").click()
     wait_for(lambda: run.state() == "done")
     expect(page.get_by_text("Test accuracy", exact=False).first).to_be_visible()
@@ -220,6 +227,8 @@ def test_an_experiment_from_form_to_verdict(kind: str, server: Server, page: Pag
     preset.click()
     page.get_by_role("option", name="classroom", exact=True).click()
     expect(page.get_by_text("runs to train", exact=False)).to_be_visible(timeout=2 * SLOW)
+    if kind == "pruning":
+        server.hold.at(0)
     page.get_by_role("button", name="Start", exact=True).click()
 
     def mine() -> Stored | None:
@@ -233,6 +242,7 @@ def test_an_experiment_from_form_to_verdict(kind: str, server: Server, page: Pag
         wait_for(lambda: found.states()["running"] > 0)
         page.get_by_role("button", name="Stop training").click()
         wait_for(lambda: not found.is_worked_on() and not found.states()["queued"])
+        server.hold.let_go()
         assert found.states()["done"] < found.states().total()
         page.get_by_role("button", name="Resume", exact=True).click(timeout=2 * SLOW)
     wait_for(lambda: found.states()["done"] == found.states().total(), 240)
@@ -246,18 +256,70 @@ def test_an_experiment_from_form_to_verdict(kind: str, server: Server, page: Pag
     assert f"experiment={found.id}" in page.url
 
 
+HOLD = """
+const add = WebSocket.prototype.addEventListener
+window.held = null
+WebSocket.prototype.addEventListener = function (type, listener, ...more) {
+  add.call(this, type, type !== "message" ? listener : event => held ? held.push([event, listener]) : listener(event), ...more)
+}
+"""
+"""What the app says is kept back while ``held`` is a list, as by a slow line."""
+
+
+def test_a_click_during_the_last_redraw_of_an_experiment_is_not_lost(page: Page, tmp_path: Path) -> None:
+    """Trap: the app has drawn the result and forgotten what the page, still the old one, asks for."""
+    stored = submit_all(experiment("membership", "share=0.2", "dpls=false"), tmp_path / "runs")
+    finish_all(stored)
+    last = list(stored.runs().values())[-1]
+    server = Server(tmp_path)
+    try:
+        with last.lock():
+            last.write_status(state="running")
+            page.add_init_script(HOLD)
+            page.goto(f"{server.url}/experiments?kind=membership")
+            expect(page.get_by_text("4 of 5 runs", exact=False)).to_be_visible()
+            report = page.get_by_role("button", name="Report")
+            expect(report).to_be_visible()
+            drawn(page)
+            before = report.element_handle()
+            page.evaluate("held = []")
+            last.write_status(state="done")
+
+        def redrawn() -> bool:
+            said = page.evaluate(
+                "held.map(h => h[0].data).filter(d => d.byteLength < 200).map(d => [...new Uint8Array(d)])"
+            )
+            ends = [m for m in map(ForwardMsg.FromString, map(bytes, said)) if m.HasField("script_finished")]
+            return any(m.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY for m in ends)
+
+        wait_for(redrawn)
+        with page.expect_download() as asked:
+            report.click()
+            page.evaluate("const late = held; held = null; late.forEach(([event, listener]) => listener(event))")
+        assert "The article: " in asked.value.path().read_text()
+        expect(page.get_by_role("button", name="Stop training")).to_have_count(0)
+        assert before.evaluate("button => button.isConnected"), "another button stands in its place"
+        with page.expect_download() as asked:
+            page.get_by_role("button", name="Numbers").click()
+        assert asked.value.suggested_filename == f"{stored.id}.csv"
+    finally:
+        server.stop()
+
+
 def test_a_killed_app_loses_nothing(page: Page, tmp_path: Path, browser: Browser) -> None:
     server = Server(tmp_path)
-    base = submit(config("phases.0.until=20", "phases.1.until=24", "schedule.decays=[]"), server.runs, "goes on")
+    base = submit(config(), server.runs, "goes on")
     base.write_status(state="cancelled")
+    server.hold.at(100)
     page.goto(f"{server.url}/train?watched={base.id}")
     drawn(page)
     page.get_by_role("button", name="Resume").click()
     wait_for(lambda: len(base.metrics()) >= 1)
     server.stop(signal.SIGKILL)
-    seen = len(base.metrics())
-    wait_for(lambda: len(base.metrics()) > seen)
+    server.hold.at(180)
+    wait_for(lambda: len(base.metrics()) == 2)
     server.start()
+    server.hold.let_go()
     try:
         page.goto(f"{server.url}/train?watched={base.id}")
         drawn(page)
@@ -388,7 +450,7 @@ def test_the_cockpit_from_slider_to_branches(server: Server, page: Page) -> None
     page.goto(f"{server.url}/smoothing?run={run.id}&lambda_min=0.5")
     drawn(page)
     expect(page.get_by_text("Every example's difficulty")).to_be_visible()  # the last thing on the page
-    page.wait_for_timeout(1000)
+    drawn(page)
     thumb = page.locator(".st-key-lambda_min input[type=range]")
     thumb.focus()
     thumb.press("ArrowRight")
@@ -444,9 +506,9 @@ def test_after_fast_changes_the_address_says_what_the_page_shows(server: Server,
     for gap in (60, 150, 250):
         for name in ("min-max", "rank", "min-max"):
             scales.get_by_role("radio", name=name).click(force=True)
-            page.wait_for_timeout(gap)
+            page.wait_for_timeout(gap)  # so fast, not until something is there
         expect(page).to_have_url(re.compile(rf"\?run={run.id}&measure=el2n$"))
-        page.wait_for_timeout(500)
+        drawn(page)
         expect(page).to_have_url(re.compile(rf"\?run={run.id}&measure=el2n$"))
         expect(scales.get_by_role("radio", name="min-max")).to_be_checked()
     page.locator("[data-ready] button").first.click()
@@ -457,22 +519,23 @@ def test_after_fast_changes_the_address_says_what_the_page_shows(server: Server,
 def test_a_click_before_the_page_is_whole_loses_nothing(server: Server, page: Page) -> None:
     """Trap: widgets load late, and one that missed the answer with its value would show and send its default."""
 
-    def late(route: Route) -> None:
-        time.sleep(1)
-        route.continue_()
-
+    late: list[Route] = []
     run = next(r for r in list_runs(server.runs) if r.label() == "made")
     finish(server.runs)  # a newer one, which is the default
     asked = {"run": run.id, "measure": "aum", "scale": "rank", "T": "5", "class": "pear"}
-    page.route(re.compile("js/(Selectbox|ButtonGroup|Slider|Multiselect)[.]"), late)
+    page.route(re.compile("js/(Selectbox|ButtonGroup|Slider|Multiselect)[.]"), late.append)
     page.goto(f"{server.url}/difficulty?{urlencode(asked)}")
     form = page.get_by_text("Scores computed elsewhere", exact=True)
     form.click()
     expect(page.get_by_test_id("stFileUploader")).to_be_visible()
+    assert late
+    page.unroute_all()
+    for route in late:
+        route.continue_()
     expect(page.get_by_label("Run", exact=True)).to_have_value(manage.store.name_of(run))
     form.click()
     expect(page.get_by_test_id("stFileUploader")).to_have_count(0)
-    page.wait_for_timeout(500)
+    drawn(page)
     assert dict(parse_qsl(urlsplit(page.url).query)) == asked
 
 

@@ -91,6 +91,21 @@ def test_doctor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "BAD" not in out
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_a_variable_says_what_auto_precision_means(
+    precision: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPLS_PRECISION", precision)
+    code = main(["train", "demo", *SMALL, "--runs", str(tmp_path / "runs")])
+    if precision == "float16":
+        assert code == 2
+        assert "DPLS_PRECISION is 'float16'; choose from float32, bfloat16" in capsys.readouterr().err
+        assert not list_runs(tmp_path / "runs")
+    else:
+        (run,) = list_runs(tmp_path / "runs")
+        assert run.manifest()["precision"] == precision
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_a_valid_configuration(name: str) -> None:
     from dpls.recipe import make_config, read_settings

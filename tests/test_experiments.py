@@ -6,12 +6,11 @@ import itertools
 import os
 import shutil
 import signal
-import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +37,7 @@ from dpls.recipe import Phase, RunConfig, hash_at, make_config, override, read_s
 from dpls.runs.choice import scores_of
 from dpls.runs.directory import Run, data_root, list_runs
 from dpls.training.loop import build, presentations
+from tests.conftest import Hold
 from tests.test_jobs import wait_for, work_on, worker_of
 from tests.test_run import metrics
 
@@ -514,9 +514,15 @@ def assert_same_outcomes(some: Outcomes, whole: Outcomes) -> None:
 
 
 @pytest.fixture
-def disturbed(tmp_path: Path) -> Iterator[Stored]:
-    """The membership experiment without DPLS and answers, in a folder of its own, begun by a worker."""
-    stored = start(experiment("membership", "share=0.2", "dpls=false"), tmp_path / "runs", Local())
+def disturbed(tmp_path: Path, hold: Hold) -> Iterator[Stored]:
+    """The membership experiment without DPLS and answers, in a folder of its own, begun by a worker.
+
+    Its first run comes to its end, and the next waits in its second epoch.
+    """
+    planned = experiment("membership", "share=0.2", "dpls=false")
+    submit_all(planned, tmp_path / "runs")
+    hold.at(150, list_runs(tmp_path / "runs")[0].id)
+    stored = start(planned, tmp_path / "runs", Local())
     assert len(stored.runs()) == 5
     yield stored
     if stored.states()["done"] < 5:  # a test that failed leaves no worker behind
@@ -530,13 +536,12 @@ def in_the_middle(stored: Stored) -> bool:
     return bool(states["done"] and states["running"])
 
 
-def test_stopped_and_resumed_it_comes_to_the_same(disturbed: Stored, members: Stored) -> None:
+def test_stopped_and_resumed_it_comes_to_the_same(disturbed: Stored, members: Stored, hold: Hold) -> None:
     wait_for(lambda: in_the_middle(disturbed))
     cancel(disturbed, Local())
     wait_for(lambda: not disturbed.is_worked_on())
-    states = disturbed.states()
-    assert states["cancelled"] >= 1
-    assert states["done"] + states["cancelled"] == 5
+    hold.let_go()
+    assert disturbed.states() == Counter(done=1, cancelled=4, missing=0)
     assert take_up(Local(), disturbed.runs_folder) == [], "stopped is stopped"
     resume(disturbed, Local())
     wait_for(lambda: disturbed.states()["done"] == 5)
@@ -546,31 +551,33 @@ def test_stopped_and_resumed_it_comes_to_the_same(disturbed: Stored, members: St
 
 def test_stopped_while_it_is_laid_out_it_stays_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trap: Stop at the moment of Start, whose last step would set going again what was stopped."""
-    one = submission.submit
+    one, laid_out, asked = submission.submit, Event(), Event()
 
-    def slowly(*args: Any) -> Run:
-        time.sleep(0.2)
-        return one(*args)
+    def submit_and_wait(*args: Any) -> Run:
+        run = one(*args)
+        laid_out.set()
+        assert asked.wait(60)
+        return run
 
-    monkeypatch.setattr(submission, "submit", slowly)
+    monkeypatch.setattr(submission, "submit", submit_and_wait)
     planned = experiment("membership", "share=0.2", "dpls=false")
     starter = Thread(target=start, args=(planned, tmp_path / "runs", Local()))
     starter.start()
-    wait_for(lambda: bool(list_experiments(tmp_path / "runs")))
+    assert laid_out.wait(60)
     (found,) = list_experiments(tmp_path / "runs")
+    asked.set()
     cancel(found, Local())
     starter.join()
     wait_for(lambda: not Stored(found.path).is_worked_on())
     assert Stored(found.path).states() == Counter(cancelled=5, missing=0)
 
 
-def test_killed_and_taken_up_it_comes_to_the_same(disturbed: Stored, members: Stored) -> None:
+def test_killed_and_taken_up_it_comes_to_the_same(disturbed: Stored, members: Stored, hold: Hold) -> None:
     wait_for(lambda: in_the_middle(disturbed))
     os.kill(worker_of_folder(disturbed), signal.SIGKILL)
     wait_for(lambda: not disturbed.is_worked_on())
-    states = disturbed.states()
-    assert states["done"] < 5
-    assert states["done"] + states["queued"] + states["interrupted"] == 5
+    hold.let_go()
+    assert disturbed.states() == Counter(done=1, queued=3, interrupted=1, missing=0)
     assert len(take_up(Local(), disturbed.runs_folder)) == 1
     wait_for(lambda: disturbed.states()["done"] == 5)
     assert_same_outcomes(disturbed.outcomes(), members.outcomes())

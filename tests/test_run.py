@@ -20,6 +20,7 @@ from dpls.jobs.worker import work
 from dpls.recipe import RunConfig, make_config, override
 from dpls.runs.directory import CLOCK_COLUMNS, Run
 from dpls.training.checkpoints import stored_epochs
+from tests.conftest import Hold
 
 TINY = {
     "data": {
@@ -94,12 +95,12 @@ def test_two_builds_are_equal(whole: Run, tmp_path: Path) -> None:
     assert_same_results(whole, finish(tmp_path / "runs"))
 
 
-def test_defect_21_killed_in_mid_epoch_and_resumed_equals_uninterrupted(whole: Run, tmp_path: Path) -> None:
+def test_defect_21_killed_in_mid_epoch_and_resumed_equals_uninterrupted(whole: Run, tmp_path: Path, hold: Hold) -> None:
     run = submit(config(), tmp_path / "runs")
     for rows in (1, 3):
+        hold.at(80 * rows + 20)
         worker = start_worker(run)
         wait_for_rows(run, rows)
-        time.sleep(0.03)
         stop_worker(worker, signal.SIGKILL)
         assert run.state() == "interrupted"
     work(run)
@@ -107,8 +108,9 @@ def test_defect_21_killed_in_mid_epoch_and_resumed_equals_uninterrupted(whole: R
     assert_same_results(whole, run)
 
 
-def test_a_torn_row_and_rows_without_state_are_forgotten(whole: Run, tmp_path: Path) -> None:
+def test_a_torn_row_and_rows_without_state_are_forgotten(whole: Run, tmp_path: Path, hold: Hold) -> None:
     run = submit(config(), tmp_path / "runs")
+    hold.at(260)
     worker = start_worker(run)
     wait_for_rows(run, 3)
     stop_worker(worker, signal.SIGKILL)
@@ -289,8 +291,9 @@ def test_only_borders_and_the_last_state_are_kept(whole: Run) -> None:
     assert not list(whole.checkpoints.glob("*.aside"))
 
 
-def test_stopped_by_sigterm_and_resumed(whole: Run, tmp_path: Path) -> None:
+def test_stopped_by_sigterm_and_resumed(whole: Run, tmp_path: Path, hold: Hold) -> None:
     run = submit(config(), tmp_path / "runs")
+    hold.at(180)
     worker = start_worker(run)
     wait_for_rows(run, 2)
     errors = stop_worker(worker, signal.SIGTERM)
@@ -354,8 +357,9 @@ def test_failures_in_a_run_are_one_sentence(
     assert run.state() == "done"
 
 
-def test_truncated_checkpoint_is_named_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_truncated_checkpoint_is_named_and_nothing_is_lost(tmp_path: Path, hold: Hold) -> None:
     run = submit(config(), tmp_path / "runs")
+    hold.at(260)
     worker = start_worker(run)
     wait_for_rows(run, 3)
     stop_worker(worker, signal.SIGKILL)

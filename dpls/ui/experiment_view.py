@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -75,24 +76,32 @@ def watch(e: Stored) -> Result | None:
     """How far it is, its buttons, what has been seen; drawn again while it works. The result, where there is one."""
     drawn = e.states()
     left = drawn.total() - drawn["done"]
-    if left and not read_only():
-        _buttons(e, drawn)
-    if left:
+    # These keep their places when it has finished: what stands below would otherwise be taken away and made anew, and
+    # a click on it would be lost.
+    work, seen, files = st.container(), st.container(), st.container(horizontal=True, key="downloads")
+    with work:
+        if left and not read_only():
+            _buttons(e, drawn)
+        manage.show_refusal()
+        if left:
 
-        @st.fragment(run_every=2.0 if drawn["running"] or drawn["queued"] else None)
-        def panel() -> None:
-            with shielded():
-                _panel(e, drawn)
+            @st.fragment(run_every=2.0 if drawn["running"] or drawn["queued"] else None)
+            def panel() -> None:
+                with shielded():
+                    _panel(e, drawn)
 
-        panel()
-    try:
-        result = _result(str(e.path), drawn["done"])
-    except UserError as error:
-        st.info(escape(str(error)[:1].upper() + str(error)[1:]) + ".", icon=":material/hourglass_empty:")
-        return None
-    if left:
-        st.caption("What follows is from the runs that have finished; it changes as others do.")
-    show(e, result)
+            panel()
+        try:
+            result = _result(str(e.path), drawn["done"])
+        except UserError as error:
+            st.info(escape(str(error)[:1].upper() + str(error)[1:]) + ".", icon=":material/hourglass_empty:")
+            return None
+        if left:
+            st.caption("What follows is from the runs that have finished; it changes as others do.")
+    with seen:
+        show(e, result)
+    with files:
+        _export(e, result)
     return result
 
 
@@ -143,7 +152,6 @@ def _buttons(e: Stored, states: Counter[str]) -> None:
             st.button("Resume", key="resume experiment", on_click=_do, args=("resume", e), icon=":material/resume:")
         if states["missing"]:
             st.caption(f"{states['missing']} of its runs are not there; start it again with the same settings.")
-    manage.show_refusal()
 
 
 def _do(action: str, e: Stored) -> None:
@@ -190,7 +198,6 @@ def show(e: Stored, result: Result) -> None:
         st.dataframe(result.table(), hide_index=True, alt="All numbers of this experiment")
     for note in result.notes:
         st.caption(escape(note))
-    _export(e, result)
 
 
 def _chosen_images(e: Stored, table: pd.DataFrame) -> pd.DataFrame:
@@ -266,7 +273,11 @@ def _difficulty(path: str, done: int) -> NDArray[np.float64]:  # noqa: ARG001
 
 
 def _export(e: Stored, result: Result) -> None:
-    """Downloads, made when asked for; none of them runs the page again, which would take the others away meanwhile."""
+    """Downloads, made when asked for.
+
+    Buttons, not download buttons: those ask for a file by a name that every redraw replaces, so a click just before
+    the page has learnt the new name brings nothing.
+    """
 
     def report() -> str:
         settings = json.dumps(e.settings, indent=1)
@@ -279,6 +290,32 @@ def _export(e: Stored, result: Result) -> None:
         "Every example's outcome": (lambda: e.outcomes().outcomes.to_csv(index=False), f"{e.id}-outcomes.csv"),
         "Every example's difficulty": (lambda: e.outcomes().scores.to_csv(index=False), f"{e.id}-scores.csv"),
     }
-    with st.container(horizontal=True):
-        for name, (data, file) in files.items():
-            st.download_button(name, data, file, on_click="ignore", icon=":material/download:")
+    for name, asked in files.items():
+        st.button(name, key=f"download {name}", on_click=_make, args=asked, icon=":material/download:")
+    _hand_over(key="hand over", data=st.session_state.get(MADE))
+
+
+def _make(data: Callable[[], str], file: str) -> None:
+    try:
+        st.session_state[MADE] = {"text": data(), "file": file, "number": uuid4().hex}
+    except UserError as error:
+        st.session_state["refusal"] = str(error)
+
+
+MADE = "made file"
+# Every redraw hands the file over again, for one that is broken off may not reach the page; the page takes it once.
+_hand_over = st.components.v2.component(
+    "dpls_hand_over",
+    js="""
+export default function ({ data }) {
+  const taken = (window.dplsTaken ??= new Set())
+  if (!data || taken.has(data.number)) return
+  taken.add(data.number)
+  const link = document.createElement("a")
+  link.href = URL.createObjectURL(new Blob([data.text]))
+  link.download = data.file
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000)
+}
+""",
+)
