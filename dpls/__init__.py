@@ -1,30 +1,23 @@
 """DPLS Lab: which images are hard in adversarial training, and difficulty proportional label smoothing (DPLS).
 
-Reading order:
+A room a subject; each imports only rooms below it in this list. Reading order: training.loop, then what it calls.
 
-training      THE MAIN PATH: train() reads like Algorithm 1
-targets       how much each label is smoothed: hard, uniform, DPLS; lambda_min from a target mean
-objectives    what training minimises: standard, PGD-AT, TRADES
+cli           python -m dpls; bench and doctor behind it: how fast, and what is missing
+ui            the Streamlit pieces that pages share
+recorded      the finished runs and experiments the app opens on
+experiments   plans of runs, and what their outcomes say: a file a kind
+jobs          from a configuration to a finished run: who starts workers, when, and what they do
+training      THE MAIN PATH: train() reads like Algorithm 1; learner, checkpoints
+runs          the run directory, the per-example table, a run in words
+recipe        RunConfig, presets, identity; loads no torch, nor does any setting below
+evaluations   which examples a net gets right, chunk by chunk; with what interval
+methods       what training minimises, how labels are smoothed, which examples take part
 attacks       threat set, goals, PGD
-models        WideResNet, PreActResNet-18, SmallCNN; frozen_eval
-dynamics      the record of every example in every epoch; DifficultyTracker for other people's loops
-difficulty    measures of the record, normalisers; subsets: what a phase leaves out, or trains on alone
-evaluation    which examples a net gets right, with what interval
+difficulty    the record of every example in every epoch, measures of it, whether they may be believed
+nets          networks, and frozen_eval
 data          sources, probes, cache, tensors, augmentation
-config        RunConfig, presets, the chained recipe hash
-runs          the run directory: every file name in one place
-submission    from a configuration to a run directory; worker: from there to a finished run; progress: how far
-jobs          who starts workers, stops and resumes them; slots: who may compute now
-checkpoints   full states, resuming, branching
-sidecar       factors as a file for other people's loops; scores: other people's scores, shown like a measure
-examples      the per-example table; report: a run in words, two runs compared
-experiments   pruning, subsets, membership: plans of runs, and what their outcomes say
-statistics    paired differences over seeds and images, with intervals
-verdict       may this difficulty be believed? estimate: how long a run will take
-charts        tables to plotly figures; ui: the Streamlit pieces that pages share
-recorded      the finished runs the app opens on
-cli           python -m dpls; bench and doctor: how fast, and what is missing
-randomness    seeds mixed by hash, noise by example
+charts        tables to plotly figures
+machine, device, intervals, randomness, component, errors   the ground
 
 The names below are the public interface for other people's training loops.
 """

@@ -35,7 +35,7 @@ from dpls.nets.networks import Net, WideResNet
 from dpls.randomness import Noise
 from dpls.recipe import Optimiser, Phase, RunConfig, override
 from dpls.recipe.sentences import sentence
-from dpls.runs.directory import data_root
+from dpls.runs.files import data_root
 from dpls.training.loop import Parts, Unwatched, build, sweep, train_epoch
 
 Pairs = list[tuple[Tensor, Tensor]]

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpls.errors import UserError
-from dpls.runs.directory import Run, find_run, list_runs, runs_root
+from dpls.runs.directory import Run
+from dpls.runs.files import runs_root
+from dpls.runs.folder import find_run, list_runs
 
 if TYPE_CHECKING:
     import numpy as np

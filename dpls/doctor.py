@@ -12,7 +12,7 @@ def doctor(runs: Path) -> bool:
     import torch
 
     from dpls.device import multiplies_bfloat16, resolve_device, resolve_precision
-    from dpls.runs.directory import data_root
+    from dpls.runs.files import data_root
 
     found, machine = versions(), hardware()
     device = resolve_device("auto")

@@ -3,7 +3,9 @@
 import streamlit as st
 
 from dpls.errors import UserError
-from dpls.runs.directory import Run, list_runs, runs_root
+from dpls.runs.directory import Run
+from dpls.runs.files import runs_root
+from dpls.runs.folder import list_runs
 from dpls.ui import address, live, store
 from dpls.ui.frame import page, read_only
 

@@ -21,7 +21,7 @@ from dpls.jobs.console import Console
 from dpls.nets.layers import Normalise
 from dpls.nets.networks import Architecture, SmallCNN
 from dpls.randomness import generator
-from dpls.runs.directory import write_json
+from dpls.runs.files import write_json
 
 # One thread, here and in the processes tests start: tests are small, so a second costs more than it brings, and a run
 # equals another only if both had as many.

@@ -12,7 +12,8 @@ from dpls.data.cache import image_hashes, store
 from dpls.difficulty.measures import MEASURES
 from dpls.difficulty.scale import min_max
 from dpls.difficulty.signals import signals_of
-from dpls.runs.directory import SCHEMA, Run, data_root, write_json
+from dpls.runs.directory import SCHEMA, Run
+from dpls.runs.files import data_root, write_json
 
 
 def make_dataset(

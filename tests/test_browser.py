@@ -23,7 +23,8 @@ from dpls.experiments.stored import Stored, list_experiments
 from dpls.jobs.submission import submit
 from dpls.methods.labels import smoothing_factors
 from dpls.runs import report
-from dpls.runs.directory import RECORDED, list_runs
+from dpls.runs.files import RECORDED
+from dpls.runs.folder import list_runs
 from dpls.ui import manage
 from tests.conftest import Hold
 from tests.made_runs import make_run

@@ -10,7 +10,8 @@ from PIL import Image
 
 from dpls.cli import main
 from dpls.recipe import preset_names
-from dpls.runs.directory import Run, list_runs
+from dpls.runs.directory import Run
+from dpls.runs.folder import list_runs
 
 SMALL = [
     "--set=data.source={\"kind\":\"photos\",\"train\":40,\"validation\":20,\"test\":20}",

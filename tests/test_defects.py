@@ -23,7 +23,7 @@ from dpls.difficulty.measures import zero_one
 from dpls.difficulty.record import DifficultyTracker
 from dpls.evaluations.conduct import evaluate
 from dpls.randomness import generator
-from dpls.runs.directory import create_run
+from dpls.runs.folder import create_run
 
 
 def logits_for(answers: list[int], classes: int = 3) -> torch.Tensor:

@@ -19,7 +19,9 @@ from dpls.jobs.estimate import (
 )
 from dpls.nets.networks import SmallCNN, WideResNet
 from dpls.recipe import make_config, override, preset_names, read_settings
-from dpls.runs.directory import RECORDED, Run, list_runs
+from dpls.runs.directory import Run
+from dpls.runs.files import RECORDED
+from dpls.runs.folder import list_runs
 from tests.test_run import config, finish
 
 

@@ -24,7 +24,8 @@ from dpls.evaluations.judge import correct
 from dpls.intervals import wilson
 from dpls.nets.frozen import frozen_eval
 from dpls.randomness import Noise, mix
-from dpls.runs.directory import Run, create_run
+from dpls.runs.directory import Run
+from dpls.runs.folder import create_run
 
 MIXED = PGD(steps=5, eps=0.11)
 """An attack that breaks some of the trained net's test examples and not others."""

@@ -34,7 +34,8 @@ from dpls.evaluations.store import Store
 from dpls.jobs import finish as finishing
 from dpls.jobs.submission import submit
 from dpls.jobs.worker import Stopped, work
-from dpls.runs.directory import Run, create_run
+from dpls.runs.directory import Run
+from dpls.runs.folder import create_run
 from tests.test_run import config
 
 MIXED = PGD(steps=5, eps=0.11)

@@ -35,7 +35,9 @@ from dpls.jobs.queue import hindrance
 from dpls.methods.subset import Subset
 from dpls.recipe import Phase, RunConfig, hash_at, make_config, override, read_settings
 from dpls.runs.choice import scores_of
-from dpls.runs.directory import Run, data_root, list_runs
+from dpls.runs.directory import Run
+from dpls.runs.files import data_root
+from dpls.runs.folder import list_runs
 from dpls.training.loop import build, presentations
 from tests.conftest import Hold
 from tests.test_jobs import wait_for, work_on, worker_of

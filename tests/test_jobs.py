@@ -19,7 +19,9 @@ from dpls.jobs.local import Local
 from dpls.jobs.queue import next_ready
 from dpls.jobs.submission import submit
 from dpls.jobs.worker import Stopped, work
-from dpls.runs.directory import CLOCK_COLUMNS, RECORDED, Run, list_runs, write_json
+from dpls.runs.directory import CLOCK_COLUMNS, Run
+from dpls.runs.files import RECORDED, write_json
+from dpls.runs.folder import list_runs
 from tests.conftest import Hold
 from tests.test_run import TINY, config, finish
 

@@ -16,7 +16,8 @@ from streamlit.testing.v1 import AppTest
 from dpls.difficulty.measures import MEASURES
 from dpls.recipe import RunConfig, make_config, preset_names, read_settings
 from dpls.runs import scores
-from dpls.runs.directory import RECORDED, data_root, list_runs
+from dpls.runs.files import RECORDED, data_root
+from dpls.runs.folder import list_runs
 from dpls.ui.frame import SECONDS
 from dpls.ui.start import TABS
 from tests.made_runs import make_run

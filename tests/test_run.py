@@ -203,7 +203,7 @@ def test_examples_table_has_the_promised_columns(whole: Run) -> None:
 
 def test_factors_used_in_training_are_those_in_the_table(whole: Run) -> None:
     from dpls.data import TRAIN
-    from dpls.runs.directory import data_root
+    from dpls.runs.files import data_root
     from dpls.training.loop import build, factors_and_rows
 
     resolved = config().resolved()
@@ -233,7 +233,7 @@ def test_a_repeated_run_has_the_same_best_whether_it_branched_or_not(whole: Run)
 
 def test_evaluations_made_in_mid_run_are_made_again_at_the_end(whole: Run, tmp_path: Path) -> None:
     from dpls.evaluations.conduct import evaluation_name
-    from dpls.runs.directory import write_json
+    from dpls.runs.files import write_json
 
     run = submit(config(), tmp_path / "runs")
     names = [evaluation_name(config().resolved().evaluations[0], checkpoint) for checkpoint in ("last", "best")]

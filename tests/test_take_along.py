@@ -18,7 +18,8 @@ from dpls.data.cache import image_hashes, open_dataset
 from dpls.difficulty.record import Epoch
 from dpls.errors import UserError
 from dpls.nets.frozen import frozen_eval
-from dpls.runs.directory import Run, data_root
+from dpls.runs.directory import Run
+from dpls.runs.files import data_root
 from dpls.training.loop import build, factors_and_rows, sweep, train_epoch
 from tests.test_run import config, finish
 

@@ -13,7 +13,7 @@ from dpls.difficulty.measures import zero_one
 from dpls.difficulty.record import Epoch
 from dpls.randomness import Noise
 from dpls.recipe import RunConfig, make_config, override, read_settings
-from dpls.runs.directory import data_root
+from dpls.runs.files import data_root
 from dpls.training.loop import Parts, build, sweep, train_epoch
 
 

@@ -11,7 +11,8 @@ from dpls.errors import UserError
 from dpls.experiments.stored import Stored, identify, key_of, state_of
 from dpls.jobs.launchers import Launcher, take_up
 from dpls.jobs.queue import WAITING, hindrance
-from dpls.runs.directory import SCHEMA, Run, create_folder, data_root, now, write_json
+from dpls.runs.directory import SCHEMA, Run
+from dpls.runs.files import create_folder, data_root, now, write_json
 
 if TYPE_CHECKING:
     from dpls.experiments.base import Experiment, Planned

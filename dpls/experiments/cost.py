@@ -20,7 +20,7 @@ from dpls.experiments.conduct import check_plan
 from dpls.experiments.stored import Stored, identify, key_of
 from dpls.jobs.estimate import epoch_passes, forward_operations, in_words, outline_of, total_passes
 from dpls.recipe import Phase, RunConfig
-from dpls.runs.directory import data_root
+from dpls.runs.files import data_root
 from dpls.training.loop import Parts, build, sweep, train_epoch
 
 TRIAL = 2.0  # seconds of measuring

@@ -23,7 +23,9 @@ import pandas as pd
 
 from dpls.errors import UserError
 from dpls.experiments.outcomes import Outcomes, gather
-from dpls.runs.directory import RECORDED, Run, data_root, list_runs, read_json, write_whole
+from dpls.runs.directory import Run
+from dpls.runs.files import RECORDED, data_root, read_json, write_whole
+from dpls.runs.folder import list_runs
 
 if TYPE_CHECKING:
     from dpls.experiments.base import Experiment

@@ -1,0 +1,12 @@
+"""From a configuration to a finished run.
+
+submission  a run directory that waits for its worker; what is wrong is found here
+launchers   who starts workers; the one of this installation
+local       workers as processes of this machine
+queue       which run may start, and what it waits for
+slots       who may compute now
+worker      the life of a run: lock, slot, training, how it ended
+finish      what follows the last epoch: evaluations, tables, manifest
+estimate    how long a run will take
+console     how far it is, for terminal, log and pages
+"""

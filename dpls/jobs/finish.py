@@ -18,8 +18,9 @@ from dpls.evaluations.judge import probabilities
 from dpls.jobs.estimate import outline_of, speed
 from dpls.machine import hardware, versions
 from dpls.recipe import RunConfig, make_config, override
-from dpls.runs.directory import Run, data_root, write_json
+from dpls.runs.directory import Run
 from dpls.runs.examples import write_examples
+from dpls.runs.files import data_root, write_json
 from dpls.training.checkpoints import find_checkpoint, load_weights
 from dpls.training.loop import Parts, build
 

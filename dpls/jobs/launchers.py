@@ -7,7 +7,8 @@ from dpls.errors import UserError
 from dpls.jobs.local import Local
 from dpls.jobs.queue import next_ready
 from dpls.jobs.slots import Capacity
-from dpls.runs.directory import Run, list_runs
+from dpls.runs.directory import Run
+from dpls.runs.folder import list_runs
 
 
 class Launcher(Protocol):

@@ -13,7 +13,8 @@ from dpls.errors import UserError
 from dpls.jobs import slots
 from dpls.jobs.queue import WAITING
 from dpls.jobs.slots import Capacity
-from dpls.runs.directory import Run, now
+from dpls.runs.directory import Run
+from dpls.runs.files import now
 
 
 class Local:

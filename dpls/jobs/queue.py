@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dpls.errors import UserError
-from dpls.runs.directory import Run, list_runs
+from dpls.runs.directory import Run
+from dpls.runs.folder import list_runs
 
 WAITING = ("queued", "blocked")
 

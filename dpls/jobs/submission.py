@@ -10,7 +10,9 @@ from dpls.device import resolve_device, resolve_precision
 from dpls.errors import UserError
 from dpls.recipe import RunConfig, hash_at
 from dpls.runs.choice import check_scores, scores_of
-from dpls.runs.directory import Run, create_run, data_root, list_runs
+from dpls.runs.directory import Run
+from dpls.runs.files import data_root
+from dpls.runs.folder import create_run, list_runs
 from dpls.training.checkpoints import stored_epochs
 
 

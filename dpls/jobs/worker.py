@@ -17,7 +17,8 @@ from typing import Any
 from dpls.errors import UserError
 from dpls.jobs.queue import WAITING, hindrance
 from dpls.jobs.slots import slot
-from dpls.runs.directory import Run, data_root, now
+from dpls.runs.directory import Run
+from dpls.runs.files import data_root, now
 
 log = logging.getLogger("dpls")
 STOP_POLL = 0.3  # seconds between two looks for a request to stop

@@ -1,0 +1,6 @@
+"""Networks.
+
+networks   WideResNet, PreActResNet-18, SmallCNN: settings
+layers     what they are built of (loads torch)
+frozen     frozen_eval, for every pass that is not a training step (loads torch)
+"""

@@ -14,8 +14,10 @@ import numpy as np
 
 from dpls.data.cache import open_dataset, open_hashes
 from dpls.experiments.stored import Stored, list_experiments
-from dpls.runs.directory import RECORDED, Run, data_root, find_run, list_runs, runs_root, write_json
+from dpls.runs.directory import Run
 from dpls.runs.examples import write_examples
+from dpls.runs.files import RECORDED, data_root, runs_root, write_json
+from dpls.runs.folder import find_run, list_runs
 
 KEPT = ("config.json", "status.json", "manifest.json", "metrics.jsonl", "notes.json", "probabilities.npy")
 

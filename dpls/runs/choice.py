@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from dpls.errors import UserError
 from dpls.methods.subset import Subset
 from dpls.recipe import RunConfig
-from dpls.runs.directory import Choice, Run, list_runs
+from dpls.runs.directory import Choice, Run
+from dpls.runs.folder import list_runs
 
 Ids = NDArray[np.int64]
 Scores = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""The run directory: names, columns, atomic reading and writing. Nothing else knows these names. No torch.
+"""The run directory: names, columns, reading and writing. Nothing else knows these names. No torch.
 
 The row of ``metrics.jsonl`` commits an epoch: array rows beyond it do not exist, a torn last line is skipped.
 """
@@ -6,11 +6,9 @@ The row of ``metrics.jsonl`` commits an epoch: array rows beyond it do not exist
 import io
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,65 +21,12 @@ from numpy.typing import NDArray
 
 from dpls.errors import UserError
 from dpls.recipe import RunConfig, make_config
+from dpls.runs.files import RECORDED, read_json, write_json, write_whole
 
 SCHEMA = 1
 CLOCK_COLUMNS = ("seconds", "images_per_second")
 """Columns of metrics.jsonl that measure time, and so differ between two equal runs."""
 STATES = ("queued", "blocked", "running", "done", "failed", "cancelled")
-ID = re.compile(r"\d{4}-\d{2}-\d{2}_\d{6}_[0-9a-f]{4}")
-RECORDED = Path(__file__).parent.parent / "recorded"
-"""Finished runs that come with the package; read-only, without checkpoints."""
-
-
-def now() -> str:
-    """Coordinated universal time, to the second, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a file aside and moves it into place, so that no reader ever sees half of it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(content.encode() if isinstance(content, str) else content)
-    aside.replace(path)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write_whole(path, json.dumps(content, indent=1) + "\n")
-
-
-def read_json(path: Path, folder: Path, what: str) -> dict[str, Any]:
-    """A file of a run or experiment, a table; a UserError in one sentence where it is none."""
-    try:
-        content = json.loads(path.read_text())
-        if not isinstance(content, dict):
-            raise ValueError(f"it holds a {type(content).__name__}, no table")
-    except FileNotFoundError:
-        raise UserError(
-            f"{folder} is not {what}: it has no {path.name}; list runs with `python -m dpls runs`"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}); restore it or delete {folder.name}") from None
-    return content
-
-
-def create_folder(path: Path) -> None:
-    """With its parents; a UserError where that cannot be done."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to the folder {str(path)!r} ({error.strerror}); choose another with --runs DIR"
-        ) from None
-
-
-def runs_root() -> Path:
-    """Where runs are kept unless somebody says otherwise: DPLS_RUNS, or ``runs`` in the working directory."""
-    return Path(os.environ.get("DPLS_RUNS") or "runs")
-
-
-def data_root(runs: Path) -> Path:
-    """Where images are cached: DPLS_DATA, or ``data`` beside the runs folder."""
-    return Path(os.environ.get("DPLS_DATA") or runs.resolve().parent / "data")
 
 
 class Choice(NamedTuple):
@@ -346,55 +291,3 @@ def _recipe(file: Path, changed: int) -> RunConfig:  # noqa: ARG001
     if not isinstance(content, dict):
         raise UserError(f"{file} is damaged (it holds no configuration); restore it or delete {file.parent.name}")
     return make_config(content)
-
-
-def create_run(runs: Path, content: Mapping[str, Any], epochs: int, label: str = "") -> Run:
-    """A new run directory, state queued, complete at the moment it appears under its name."""
-    moment = datetime.now(UTC)
-    fraction = moment.microsecond * 0x10000 // 1_000_000  # of the second, so that ids sort as runs were made
-    ident = f"{moment:%Y-%m-%d_%H%M%S}_{fraction:04x}"
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-        aside = runs / f".{ident}"
-        for folder in ("checkpoints", "evaluations"):
-            (aside / folder).mkdir(parents=True)
-        write_json(aside / "config.json", {"schema": SCHEMA, **content})
-        write_json(
-            aside / "status.json",
-            {"state": "queued", "epoch": 0, "epochs": epochs, "device": None, "created": now(), "error": None},
-        )
-        if label:
-            Run(aside).write_label(label)
-        aside.rename(runs / ident)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to the runs folder {str(runs)!r} ({error.strerror}); choose another with --runs DIR"
-        ) from None
-    return Run(runs / ident)
-
-
-def list_runs(runs: Path) -> list[Run]:
-    """All runs of a folder, oldest first."""
-    return [Run(p) for p in sorted(runs.glob("*")) if ID.fullmatch(p.name) and (p / "config.json").exists()]
-
-
-def find_run(runs: Path, name: str) -> Run:
-    """The run with this id, or the beginning or end of exactly one id, or ``latest``; or a run directory by path.
-
-    Recorded runs are found by id, too, after the folder's own.
-    """
-    known = list_runs(runs)
-    if name == "latest" and known:
-        return known[-1]
-    recorded = list_runs(RECORDED)
-    own, others = (
-        [run for run in some if run.id.startswith(name) or run.id.endswith(name)] for some in (known, recorded)
-    )
-    found = (own or others) if name else []
-    if len(found) == 1:
-        return found[0]
-    if not found and (Path(name) / "config.json").exists():
-        return Run(Path(name))
-    some = ", ".join(run.id for run in (found or [*recorded, *known])[-5:]) or "none yet"
-    reason = f"{len(found)} runs begin or end with {name!r}" if found else f"there is no run {name!r} in {str(runs)!r}"
-    raise UserError(f"{reason}; choose from {some}")

@@ -11,7 +11,8 @@ from dpls.difficulty.signals import signals_of
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.choice import choice_at, difficulty_of
-from dpls.runs.directory import Run, write_whole
+from dpls.runs.directory import Run
+from dpls.runs.files import write_whole
 
 
 def build_examples(config: RunConfig, run: Run, dataset: Dataset, hashes: np.ndarray) -> pd.DataFrame:

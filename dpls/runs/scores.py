@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dpls.difficulty.measures import MEASURES
 from dpls.errors import UserError
-from dpls.runs.directory import write_whole
+from dpls.runs.files import write_whole
 from dpls.runs.sidecar import read_table
 
 Array = NDArray[np.float64]

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from dpls.runs import scores
-from dpls.runs.directory import runs_root
+from dpls.runs.files import runs_root
 from dpls.ui import manage, store
 from dpls.ui.frame import escape
 from dpls.ui.selection import Selection

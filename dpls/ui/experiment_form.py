@@ -9,7 +9,8 @@ from dpls.experiments import conduct, cost, plans
 from dpls.experiments.base import Experiment
 from dpls.jobs.launchers import launcher
 from dpls.recipe import RunConfig, preset_names, preset_title, read_settings
-from dpls.runs.directory import Run, data_root, runs_root
+from dpls.runs.directory import Run
+from dpls.runs.files import data_root, runs_root
 from dpls.ui import background, manage, store
 from dpls.ui.form import Form
 from dpls.ui.frame import escape, shielded

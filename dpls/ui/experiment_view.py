@@ -18,7 +18,7 @@ from dpls.experiments.outcomes import ALL, percent, role_of
 from dpls.experiments.result import Images, Result, result_of
 from dpls.experiments.stored import Stored
 from dpls.jobs.launchers import launcher
-from dpls.runs.directory import RECORDED, runs_root
+from dpls.runs.files import RECORDED, runs_root
 from dpls.runs.report import OBJECTIVES, data_of
 from dpls.ui import address, manage, store
 from dpls.ui.frame import escape, read_only, shielded

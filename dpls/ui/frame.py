@@ -14,7 +14,7 @@ from streamlit.navigation.page import Page
 
 from dpls.errors import UserError
 from dpls.jobs.launchers import launcher, take_up
-from dpls.runs.directory import runs_root
+from dpls.runs.files import runs_root
 from dpls.ui import address, menu
 
 log = logging.getLogger("dpls.app")

@@ -9,7 +9,7 @@ from dpls.jobs.estimate import Duration, estimate, in_words
 from dpls.jobs.launchers import launcher
 from dpls.jobs.submission import submit
 from dpls.recipe import RunConfig, make_config, preset_names, preset_title, read_settings
-from dpls.runs.directory import data_root, runs_root
+from dpls.runs.files import data_root, runs_root
 from dpls.ui import address, background, manage, store
 from dpls.ui.form import Form
 from dpls.ui.frame import escape

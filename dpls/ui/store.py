@@ -23,7 +23,9 @@ from dpls.difficulty.verdict import Check, checks
 from dpls.errors import UserError
 from dpls.runs import report
 from dpls.runs import scores as scores_from_files
-from dpls.runs.directory import RECORDED, Run, data_root, list_runs, runs_root
+from dpls.runs.directory import Run
+from dpls.runs.files import RECORDED, data_root, runs_root
+from dpls.runs.folder import list_runs
 
 
 def all_runs(experiments: bool = False) -> list[Run]:

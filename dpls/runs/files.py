@@ -1,0 +1,64 @@
+"""Files and places of runs: written whole or not at all; where runs and images are kept. No torch."""
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dpls.errors import UserError
+
+RECORDED = Path(__file__).parent.parent / "recorded"
+"""Finished runs that come with the package; read-only, without checkpoints."""
+
+
+def now() -> str:
+    """Coordinated universal time, to the second, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file aside and moves it into place, so that no reader ever sees half of it."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_bytes(content.encode() if isinstance(content, str) else content)
+    aside.replace(path)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_whole(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_json(path: Path, folder: Path, what: str) -> dict[str, Any]:
+    """A file of a run or experiment, a table; a UserError in one sentence where it is none."""
+    try:
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds a {type(content).__name__}, no table")
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder} is not {what}: it has no {path.name}; list runs with `python -m dpls runs`"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}); restore it or delete {folder.name}") from None
+    return content
+
+
+def create_folder(path: Path) -> None:
+    """With its parents; a UserError where that cannot be done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the folder {str(path)!r} ({error.strerror}); choose another with --runs DIR"
+        ) from None
+
+
+def runs_root() -> Path:
+    """Where runs are kept unless somebody says otherwise: DPLS_RUNS, or ``runs`` in the working directory."""
+    return Path(os.environ.get("DPLS_RUNS") or "runs")
+
+
+def data_root(runs: Path) -> Path:
+    """Where images are cached: DPLS_DATA, or ``data`` beside the runs folder."""
+    return Path(os.environ.get("DPLS_DATA") or runs.resolve().parent / "data")

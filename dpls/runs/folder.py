@@ -1,0 +1,65 @@
+"""A folder of runs: making one, listing them, finding one. No torch."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dpls.errors import UserError
+from dpls.runs.directory import SCHEMA, Run
+from dpls.runs.files import RECORDED, now, write_json
+
+ID = re.compile(r"\d{4}-\d{2}-\d{2}_\d{6}_[0-9a-f]{4}")
+
+
+def create_run(runs: Path, content: Mapping[str, Any], epochs: int, label: str = "") -> Run:
+    """A new run directory, state queued, complete at the moment it appears under its name."""
+    moment = datetime.now(UTC)
+    fraction = moment.microsecond * 0x10000 // 1_000_000  # of the second, so that ids sort as runs were made
+    ident = f"{moment:%Y-%m-%d_%H%M%S}_{fraction:04x}"
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        aside = runs / f".{ident}"
+        for folder in ("checkpoints", "evaluations"):
+            (aside / folder).mkdir(parents=True)
+        write_json(aside / "config.json", {"schema": SCHEMA, **content})
+        write_json(
+            aside / "status.json",
+            {"state": "queued", "epoch": 0, "epochs": epochs, "device": None, "created": now(), "error": None},
+        )
+        if label:
+            Run(aside).write_label(label)
+        aside.rename(runs / ident)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the runs folder {str(runs)!r} ({error.strerror}); choose another with --runs DIR"
+        ) from None
+    return Run(runs / ident)
+
+
+def list_runs(runs: Path) -> list[Run]:
+    """All runs of a folder, oldest first."""
+    return [Run(p) for p in sorted(runs.glob("*")) if ID.fullmatch(p.name) and (p / "config.json").exists()]
+
+
+def find_run(runs: Path, name: str) -> Run:
+    """The run with this id, or the beginning or end of exactly one id, or ``latest``; or a run directory by path.
+
+    Recorded runs are found by id, too, after the folder's own.
+    """
+    known = list_runs(runs)
+    if name == "latest" and known:
+        return known[-1]
+    recorded = list_runs(RECORDED)
+    own, others = (
+        [run for run in some if run.id.startswith(name) or run.id.endswith(name)] for some in (known, recorded)
+    )
+    found = (own or others) if name else []
+    if len(found) == 1:
+        return found[0]
+    if not found and (Path(name) / "config.json").exists():
+        return Run(Path(name))
+    some = ", ".join(run.id for run in (found or [*recorded, *known])[-5:]) or "none yet"
+    reason = f"{len(found)} runs begin or end with {name!r}" if found else f"there is no run {name!r} in {str(runs)!r}"
+    raise UserError(f"{reason}; choose from {some}")
