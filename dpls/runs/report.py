@@ -10,8 +10,10 @@ import pandas as pd
 
 from dpls import intervals
 from dpls.component import show_fraction
+from dpls.data import Folder
 from dpls.difficulty.measures import auroc
 from dpls.errors import UserError
+from dpls.recipe import RunConfig, make_config
 from dpls.runs.directory import Run
 
 OBJECTIVES = {"standard": "standard training", "pgd_at": "PGD-AT", "trades": "TRADES"}
@@ -33,7 +35,7 @@ def row(run: Run) -> dict[str, Any]:
             "age": age.total_seconds(),
             "error": status["error"],
             "parent": stored["parent"],
-            "data": data_of(stored["config"]),
+            "data": data_of(make_config(stored["config"])),
             "method": method_of(stored["config"]),
             "evaluations": [run.evaluation(name) for name in run.evaluation_names()],
         }
@@ -56,13 +58,12 @@ def row(run: Run) -> dict[str, Any]:
         return {"id": run.id, "state": "damaged", "error": reason, "data": "", "method": "", **nothing}
 
 
-def data_of(config: Mapping[str, Any]) -> str:
-    """e.g. ``photos, 10 % planted``; ``config`` as in config.json."""
-    source, probes = config["data"]["source"], config["data"]["probes"]
-    name = str(source.get("path", "")).rstrip("/").rsplit("/", 1)[-1] if source["kind"] == "folder" else ""
-    name = name or source["kind"]
-    planted = sum(probe["share"] for probe in probes)
-    return f"{name}, {planted:.0%} planted" if probes else name
+def data_of(config: RunConfig) -> str:
+    """e.g. ``photos, 10% planted``."""
+    source, probes = config.data.source, config.data.probes
+    name = source.path.rstrip("/").rsplit("/", 1)[-1] if isinstance(source, Folder) else ""
+    planted = sum(probe.share for probe in probes)
+    return f"{name or source.kind}, {planted:.0%} planted" if probes else name or source.kind
 
 
 def method_of(config: Mapping[str, Any]) -> str:
