@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0; 2 where something is wrong before the start, 1 where a run fails; both with a sentence on stderr."""
-    args = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = _parser(next(iter(arguments), "")).parse_args(arguments)
     # Before torch is loaded: threads that wait shall sleep. Spinning ones bring nothing when the processor is free, and
     # cost a factor of five when somebody else uses it, as the app that shows this run does (docs/results.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(first: str) -> argparse.ArgumentParser:
+    """``first``: the command that is asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m dpls", description="Difficulty proportional label smoothing, per example."
     )
@@ -61,16 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     experiment = command(
         "experiment", _experiment, "run one of the memorization experiments, or a sweep of lambda_min; or go on"
     )
-    experiment.add_argument("kind", choices=["pruning", "subsets", "membership", "smoothing"])
-    experiment.add_argument(
-        "preset",
-        metavar="PRESET",
-        help="two-core, two-core-natural, classroom, paper; or what train takes, as the base",
-    )
-    experiment.add_argument(
-        "--set", action="append", default=[], metavar="PATH=VALUE", help="e.g. --set seeds=1 --set base.net.width=16"
-    )
-    experiment.add_argument("--plan", action="store_true", help="say what it would run and cost, and start nothing")
+    if first == "experiment":  # the registry takes longer to load than most commands take
+        _experiment_arguments(experiment)
     work = command("work", _work, "work on a run directory: start or resume it")
     work.add_argument("directory", type=Path, metavar="DIR")
     work.add_argument("--if-queued", action="store_true", help="only if it still waits; then what else waits")
@@ -103,6 +96,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _experiment_arguments(experiment: argparse.ArgumentParser) -> None:
+    from dpls.experiments.kinds import KINDS, PRESETS
+
+    experiment.add_argument("kind", choices=[*KINDS])
+    experiment.add_argument("preset", metavar="PRESET", help=f"{', '.join(PRESETS)}; or what train takes, as the base")
+    experiment.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="e.g. --set seeds=1 --set base.net.width=16"
+    )
+    experiment.add_argument("--plan", action="store_true", help="say what it would run and cost, and start nothing")
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
@@ -120,11 +124,10 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _experiment(args: argparse.Namespace) -> int:
-    from dpls.experiments.conduct import next_of, submit_all
+    from dpls.experiments.conduct import submit_all
     from dpls.experiments.cost import cost
-    from dpls.experiments.plans import read_experiment
-    from dpls.experiments.result import result_of
-    from dpls.jobs import worker
+    from dpls.experiments.foreground import work_through
+    from dpls.experiments.kinds import read_experiment
 
     experiment = read_experiment(args.kind, args.preset, args.set)
     print(cost(experiment, args.runs).in_words, flush=True)
@@ -133,30 +136,9 @@ def _experiment(args: argparse.Namespace) -> int:
             print(f"  {planned.role}" + (f"  (from epoch {experiment.border} on)" if planned.after else ""))
         return 0
     stored = submit_all(experiment, args.runs)
-    tried: set[str] = set()
-    with worker.shown_log():
-        while stored.states()["done"] < len(stored.content["arms"]):
-            run = next_of(stored, tried)
-            if run is None and not stored.is_worked_on():
-                break
-            if run is None:  # another worker has what is left
-                time.sleep(1)
-                continue
-            tried.add(run.id)
-            try:
-                print(f"\n{stored.states()['done'] + 1} of {len(stored.content['arms'])}: {run.label()}", flush=True)
-                worker.work(run, if_queued=True)
-            except worker.Stopped as stopped:
-                if not stopped.asked:
-                    print(f"dpls: stopped; the same command goes on with {stored.id}", file=sys.stderr)
-                    return 1
-            except UserError as error:
-                print(f"dpls: {run.label()}: {error}", file=sys.stderr)
-    left = len(stored.content["arms"]) - stored.states()["done"]
-    if left:
-        print(f"dpls: {left} runs of {stored.id} did not finish; the same command goes on with them", file=sys.stderr)
+    if not work_through(stored):
         return 1
-    print(result_of(stored).text())
+    print(stored.result().text())
     print(stored.id)
     return 0
 

@@ -1,10 +1,14 @@
 """How sure a number is: paired differences over seeds and images, with intervals. No torch.
 
-Outcomes are (S, N): a row a seed, a column an image, NaN where an image does not count for a seed. An interval is the
-widest of three: seeds and images drawn again together (Owen, 2007, "The pigeonhole bootstrap",
+Outcomes are (S, N): a row a seed, a column an image, NaN where an image does not count for a seed. There are three ways
+to an interval: seeds and images drawn again together (Owen, 2007, "The pigeonhole bootstrap",
 https://doi.org/10.1214/07-AOAS122); Student's t over the seeds, for a few seeds drawn again vary too little; and over
 the images with half a pair added to each outcome (Agresti and Min, 2005, https://doi.org/10.1002/sim.1781), for a few
-images that all agree prove little. With one seed it speaks of the images alone.
+images that all agree prove little. With one seed each speaks of the images alone.
+
+mean                      drawn again; Wilson's where there is one seed, or all outcomes are alike
+difference, trend         the widest of the three
+between                   the wider of the first two; it pairs seeds, but no images
 """
 
 import math
@@ -194,6 +198,13 @@ def wilson(successes: float, n: int, z: float = Z) -> tuple[float, float]:
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def newcombe(a: float, n: int, b: float, m: int) -> tuple[float, float]:
+    """95 % interval of a/n - b/m from both Wilson intervals. Newcombe, 1998, Statistics in Medicine 17, method 10."""
+    p, q = a / n, b / m
+    (low, high), (low2, high2) = wilson(a, n), wilson(b, m)
+    return p - q - math.hypot(p - low, high2 - q), p - q + math.hypot(high - p, q - low2)
 
 
 def _counts(outcomes: NDArray[np.floating]) -> tuple[int, int]:

@@ -24,9 +24,8 @@ from dpls.errors import UserError
 from dpls.experiments import cost as costs
 from dpls.experiments.base import ByDifficulty, Experiment
 from dpls.experiments.conduct import cancel, resume, start, submit_all
+from dpls.experiments.kinds import KINDS, make_experiment
 from dpls.experiments.outcomes import ALL, Outcomes, role_of
-from dpls.experiments.plans import KINDS, make_experiment
-from dpls.experiments.result import result_of
 from dpls.experiments.stored import Stored, list_experiments
 from dpls.jobs import submission
 from dpls.jobs.launchers import take_up
@@ -628,7 +627,7 @@ def test_a_terminal_shows_cost_progress_and_verdict(pruned: Finished) -> None:
     assert lines[-1] == pruned.stored.id
     assert "| adversarial | without hardest 20% | attacked, best |" in pruned.printed
     assert "Attacked means PGD1, eps 0.1" in pruned.printed
-    result = result_of(pruned.stored)
+    result = pruned.stored.result()
     assert result.claims
     assert all(f": {claim.words}" in pruned.printed for claim in result.claims)
     assert result.text() in pruned.printed

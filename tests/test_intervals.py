@@ -335,3 +335,24 @@ def test_seeds_that_disagree_make_no_difference() -> None:
     assert not found.is_seen
     expected = stats.t.ppf(0.975, 4) * (second - first).mean(1).std(ddof=1) / 5**0.5
     assert found.half >= expected - 1e-12
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ((56, 70, 48, 80), (0.0524, 0.3339)),
+        ((9, 10, 3, 10), (0.1705, 0.8090)),
+        ((5, 56, 0, 29), (-0.0381, 0.1926)),
+        ((0, 10, 0, 20), (-0.1611, 0.2775)),
+        ((10, 10, 0, 10), (0.6075, 1.0000)),
+    ],
+)
+def test_the_interval_of_two_shares_is_newcombes(
+    cells: tuple[int, int, int, int], expected: tuple[float, float]
+) -> None:
+    """Method 10 of table II of the article."""
+    a, n, b, m = cells
+    low, high = intervals.newcombe(a, n, b, m)
+    assert (low, high) == pytest.approx(expected, abs=5.1e-5)
+    assert intervals.newcombe(b, m, a, n) == pytest.approx((-high, -low))
+    assert -1 <= low <= a / n - b / m <= high <= 1

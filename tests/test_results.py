@@ -5,29 +5,22 @@ Outcomes are made here from a planted truth, example by example, as the runs of 
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import settings as examples_of
-from hypothesis import strategies as st
 
 from dpls import intervals
-from dpls.experiments import membership, pruning, subsets
+from dpls.experiments.compare import compare, p_values, seen, sentence
+from dpls.experiments.kinds import membership, pruning
 from dpls.experiments.outcomes import ALL, COLUMNS, Outcomes, among, arm, dropped, kept, role_of
-from dpls.experiments.plans import read_experiment
-from dpls.experiments.result import Images, Line, Result, compare, p_values, result_of, seen, sentence
+from dpls.experiments.result import Images, Line, Result
 from dpls.experiments.stored import Stored
 from dpls.intervals import Difference
-from dpls.methods.subset import Subset
-
-BORDER, EPOCHS = 5, 20
-SUMMARISE = {"pruning": pruning.summarise, "subsets": subsets.summarise, "membership": membership.summarise}
-KINDS = ("pruning", "subsets", "membership")
+from tests.made_outcomes import Truth, World, of_kind, of_plan, only, shown
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,98 +31,6 @@ def _fewer_resamples() -> Iterator[None]:
         intervals._weights.cache_clear()
         yield
     intervals._weights.cache_clear()
-
-
-class Truth(NamedTuple):
-    """An arm as it is made: which share took part less, how often it is right, and what it says."""
-
-    which: str | None = None
-    share: float = 0.0
-    action: str = "drop"
-    from_scratch: bool = False
-    gain: float = 0.0
-    """Test accuracy above that of an arm without."""
-    unseen: float = 0.5
-    """How often a training example is right at the end that took no part."""
-    says: int | None = None
-    """The only class it says."""
-
-
-class World:
-    """Examples, and outcomes of arms on them: an image is as hard for every arm of a seed, but for some luck."""
-
-    def __init__(self, train: int = 300, test: int = 400, classes: int = 10, planted: int = 0, seeds: int = 3) -> None:
-        self.train, self.test, self.classes, self.seeds = train, test, classes, list(range(7, 7 + seeds))
-        rng, n = np.random.default_rng(0), train + test
-        self.ids = np.arange(n)
-        self.split = np.where(self.ids < train, "train", "test")
-        self.label = rng.integers(0, classes, n)
-        self.cause = np.where(self.ids < planted, "label noise", "")
-        self.hardness = np.where(self.ids < planted, 0.9, rng.random(n) * 0.9)
-        self.threshold = {s: np.where(rng.random(n) < 0.8, rng.random(n), rng.random(n)) for s in self.seeds}
-
-    def difficulty(self, seed: int) -> np.ndarray:
-        """As a run would count it over 20 epochs: with ties."""
-        noise = np.random.default_rng([seed, 1]).normal(0, 0.1, len(self.ids))
-        return np.round(np.clip(self.hardness + noise, 0, 1) * 20) / 20
-
-    def scores(self) -> pd.DataFrame:
-        tables = [
-            pd.DataFrame(
-                {"id": self.ids, "split": self.split, "label": self.label, "class": self.said(), "cause": self.cause}
-            ).assign(difficulty=self.difficulty(seed), seed=seed)
-            for seed in self.seeds
-        ]
-        return pd.concat(tables, ignore_index=True)
-
-    def said(self) -> np.ndarray:
-        return np.char.add("class ", self.label.astype(str))
-
-    def took_part(self, truth: Truth, seed: int) -> np.ndarray:
-        """Epochs, by id."""
-        trained = np.where(self.ids < self.train, EPOCHS, 0)
-        if truth.which:
-            rows = self.ids < self.train
-            subset = Subset(which=truth.which, share=truth.share, action=truth.action, seed=seed)
-            out = ~subset.keep(self.difficulty(seed)[rows], self.label[rows])
-            trained[: self.train][out] = 0 if truth.from_scratch else BORDER
-        return trained
-
-    def run(self, name: str, seed: int, truth: Truth, salt: int) -> pd.DataFrame:
-        rng, n = np.random.default_rng([seed, salt]), len(self.ids)
-        trained = self.took_part(truth, seed)
-        # A tenth of the luck is an arm's own, so that arms with the same truth are not equal.
-        threshold = np.where(rng.random(n) < 0.1, rng.random(n), self.threshold[seed])
-        table = pd.DataFrame({"arm": name, "seed": seed, "id": self.ids, "split": self.split, "trained": trained})
-        said = np.full(n, f"class {truth.says}") if truth.says is not None else self.said()
-        table["predicted"] = said
-        for column in COLUMNS:
-            accuracy = np.full(n, (0.75 if column.startswith("clean") else 0.5) + truth.gain)
-            seen_in_training = np.where(trained == EPOCHS, 0.99, truth.unseen)
-            accuracy = np.where(self.ids < self.train, seen_in_training, accuracy)
-            values = (threshold < accuracy).astype(float)
-            # Best checkpoints are judged on test images alone.
-            table[column] = np.where((self.ids < self.train) & column.endswith("best"), np.nan, values)
-        return table
-
-    def outcomes(self, truths: Mapping[str, Truth], without: Iterable[tuple[str, int]] = ()) -> Outcomes:
-        """``without``: arms and seeds whose run is not there yet."""
-        missing = set(without)
-        tables = [
-            self.run(name, seed, truth, salt)
-            for salt, (name, truth) in enumerate(truths.items())
-            for seed in self.seeds
-            if (name, seed) not in missing
-        ]
-        found = pd.concat(tables, ignore_index=True)
-        found.attrs["attack"] = "PGD-20 within 8/255"
-        return Outcomes(found, self.scores())
-
-
-def settings_of(kind: str, **changes: Any) -> dict[str, Any]:
-    """As experiment.json has them."""
-    assignments = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
-    return read_experiment(kind, "classroom", assignments).model_dump(mode="json")
 
 
 def branches(gains: Mapping[str, float], share: float = 0.2, **settings: Any) -> dict[str, Truth]:
@@ -180,7 +81,8 @@ def test_outcomes_are_spread_by_seed_and_id() -> None:
         (o.score("difficulty"), [[0.75, 1, nan], [1, 1.25, nan]]),
         (o.score("difficulty", "test"), [[nan, nan, 1.25], [nan, nan, 1.5]]),
         (among(o.score("difficulty"), np.array([True, False, True])), [[0.75, nan, nan], [1, nan, nan]]),
-        (o.mean_difficulty(), [0.875, 1.125, -1]),
+        (o.mean_difficulty(), [0.875, 1.125, nan]),
+        (o.mean_difficulty(("train", "test")), [0.875, 1.125, 1.375]),
     ):
         np.testing.assert_array_equal(found, expected)
     assert not o.chosen(ALL).any() and not o.causes().any()
@@ -200,13 +102,15 @@ def test_chosen_are_those_that_took_part_less_by_seed() -> None:
 
 
 def test_outcomes_that_were_stored_give_the_same_result(tmp_path: Path) -> None:
-    o, settings = World().outcomes({ALL: Truth(), **branches({"hardest": 0.05})}), settings_of("pruning", seeds=3)
+    experiment, o = of_kind("pruning", seeds=3), World().outcomes({ALL: Truth(), **branches({"hardest": 0.05})})
     path = tmp_path / "runs" / "experiments" / "pruning-0123456789"
     path.mkdir(parents=True)
-    (path / "experiment.json").write_text(json.dumps({"schema": 1, "settings": settings}))
+    content = {"schema": 1, "settings": experiment.model_dump(mode="json")}
+    (path / "experiment.json").write_text(json.dumps(content))
     o.outcomes.to_parquet(path / "outcomes.parquet", index=False)
     o.scores.to_parquet(path / "scores.parquet", index=False)
-    found, expected = result_of(Stored(path)), pruning.summarise(settings, o)
+    assert Stored(path).experiment == experiment
+    found, expected = Stored(path).result(), experiment.summarise(o)
     assert found.text() == expected.text() and "Attacked means PGD-20 within 8/255." in found.text()
     assert all(np.array_equal(a.ids, b.ids) for a, b in zip(found.images, expected.images, strict=True))
 
@@ -219,7 +123,7 @@ GAINS = {"hardest": 0.06, "easiest": -0.06, "matched": 0.0}
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_pruning_finds_what_was_planted_and_nothing_else(seeds: int) -> None:
     o = World(test=1200, seeds=seeds).outcomes({ALL: Truth(), **branches(GAINS)})
-    result = pruning.summarise(settings_of("pruning", seeds=seeds), o)
+    result = of_kind("pruning", seeds=seeds).summarise(o)
     for which, gain in GAINS.items():
         for quantity in ("attacked, best", "attacked, last", "clean, best", "clean, last"):
             line = line_of(result, "adversarial", dropped(which, 0.2), quantity)
@@ -239,7 +143,7 @@ def test_pruning_finds_what_was_planted_and_nothing_else(seeds: int) -> None:
         for end in ("best", "last"):
             change = line_of(result, "adversarial", dropped(which, 0.2), f"attacked, {end}").difference
             assert change is not None and f"{end}: {change.short}" in words and change.counts in words
-    assert hardest.verdict == easiest.verdict == "agrees"
+    assert hardest.agreement == easiest.agreement == "agrees"
     assert hardest.seen.startswith("Without the hardest, the network withstands attacks more often, by ")
     assert easiest.seen.startswith("Without the easiest, the network withstands attacks less often, by ")
 
@@ -262,27 +166,26 @@ def test_a_difference_becomes_a_plain_sentence(change: Difference | None, expect
 def test_what_any_fewer_images_do_is_no_effect_of_the_hardest() -> None:
     """Trap: a badge that looks away from the control. All three gain here."""
     o = World(test=1200).outcomes({ALL: Truth(), **branches(dict.fromkeys(GAINS, 0.1))})
-    hardest, easiest = pruning.summarise(settings_of("pruning", seeds=3), o).claims
+    hardest, easiest = of_kind("pruning", seeds=3).summarise(o).claims
     assert hardest.seen.startswith("Without the hardest, the network withstands attacks more often, by ")
     assert "against as many at random, best: no difference seen" in hardest.words
-    assert (hardest.verdict, easiest.verdict) == ("cannot tell", "disagrees")
+    assert (hardest.agreement, easiest.agreement) == ("cannot tell", "disagrees")
 
 
 @pytest.mark.parametrize("kind", ["pruning", "membership"])
-def test_seeds_are_those_of_the_arm_that_has_fewest(kind: str) -> None:
+def test_seeds_of_pruning_and_membership_are_those_of_the_arm_that_has_fewest(kind: str) -> None:
     """Trap: all runs on all images come first, and one seed of an arm passed for three."""
     o = World().outcomes({ALL: Truth(), **branches(GAINS)} if kind == "pruning" else of_membership())
     (first, *_), names = o.seeds, [name for name in o.arms if name != ALL]
     some = only(o, [(ALL, seed) for seed in o.seeds] + [(name, first) for name in names], o.seeds)
-    summarise = pruning.summarise if kind == "pruning" else membership.summarise
-    text = summarise(settings_of(kind, seeds=3, share=0.2), some).text()
+    text = of_kind(kind, seeds=3, share=0.2).summarise(some).text()
     assert "Of every arm at least 1 of 3 seeds so far." in text and "One seed says nothing about other seeds." in text
     assert "Seeds: 3." not in text and ", 3 seeds" not in text
 
 
 def test_pruning_says_what_the_article_claims_and_what_was_seen() -> None:
     o = World().outcomes({ALL: Truth(), **branches(GAINS)})
-    result = pruning.summarise(settings_of("pruning", seeds=3), o)
+    result = of_kind("pruning", seeds=3).summarise(o)
     text, table = result.text(), result.table()
     for claim in result.claims:
         assert f"The article: {claim.article}" in text and f": {claim.words}" in text
@@ -301,7 +204,7 @@ def test_an_arm_is_compared_with_the_one_of_its_objective() -> None:
     """Standard arms gain 5 points over standard training, which is 15 points better."""
     truths = {ALL: Truth(), **branches(GAINS), arm(ALL, standard=True): Truth(gain=0.15)}
     truths |= {arm(dropped(w, 0.2), standard=True): Truth(w, 0.2, gain=0.2) for w in GAINS}
-    result = pruning.summarise(settings_of("pruning", standard=True), World(test=1200).outcomes(truths))
+    result = of_kind("pruning", standard=True).summarise(World(test=1200).outcomes(truths))
     for which in GAINS:
         line = line_of(result, "standard", arm(dropped(which, 0.2), standard=True), "clean, best")
         assert line.difference is not None and line.against == arm(ALL, standard=True)
@@ -315,8 +218,8 @@ def test_the_sweep_and_the_doses_are_drawn_from_what_is_there() -> None:
     truths = {ALL: Truth(), **branches({"hardest": 0.06, "matched": 0}), **branches({"hardest": 0.08}, 0.4)}
     truths |= branches({"hardest": 0.1}, refill=True)
     truths |= {dropped("hardest", 0.2, refill=True, spared=d): Truth("hardest", 0.2, gain=g) for d, g in doses.items()}
-    settings = settings_of("pruning", sweep=[0.1, 0.4], doses=list(doses), equal_steps=True)
-    result = pruning.summarise(settings, World(test=1200).outcomes(truths))
+    settings = of_kind("pruning", sweep=[0.1, 0.4], doses=list(doses), equal_steps=True)
+    result = settings.summarise(World(test=1200).outcomes(truths))
     sweep, response = result.charts
     by_name = {series.name: series for series in sweep.series}
     assert by_name.keys() == {f"hardest dropped, {end}" for end in ("best", "last")}, "one share alone is no line"
@@ -336,7 +239,7 @@ def test_the_images_of_pruning_are_of_the_right_split() -> None:
     world = World()
     name = dropped("hardest", 0.2)
     o = world.outcomes({ALL: Truth(), name: Truth("hardest", 0.2, gain=0.05)})
-    result = pruning.summarise(settings_of("pruning"), o)
+    result = of_kind("pruning").summarise(o)
     pruned, easiest, rescued, lost = (images_of(result, t).ids for t in ("Pruned", "Kept, easiest", "Rescued", "Lost"))
     often = o.chosen(name).sum(0)
     assert set(pruned) == set(np.flatnonzero(often)) and (np.diff(often[pruned]) <= 0).all()
@@ -353,7 +256,7 @@ def test_planted_causes_are_counted_where_there_are_any(planted: int) -> None:
     name = dropped("hardest", 0.2)
     o = World(planted=planted, seeds=2).outcomes({ALL: Truth(), name: Truth("hardest", 0.2)})
     counts = (o.chosen(name) & o.causes()).sum(1)
-    text = pruning.summarise(settings_of("pruning", seeds=2), o).text()
+    text = of_kind("pruning", seeds=2).summarise(o).text()
     words = f"{counts.sum() / 120:.0%} of the hardest were made hard on purpose"
     assert (words in text) is (planted > 0)
     assert not planted or counts.min() > 20
@@ -363,7 +266,7 @@ def test_ties_at_the_cut_are_counted_by_seed() -> None:
     rows = [(ALL, s, i, "train", 9, "a", 1) for s in (0, 1) for i in range(5)]
     difficulties = {0: (1, 0.5, 0.5, 0.5, 0), 1: (1, 0.9, 0.5, 0.5, 0)}
     scores = [(s, i, "train", "ab"[i % 2], "", d) for s, values in difficulties.items() for i, d in enumerate(values)]
-    notes = pruning.summarise(settings_of("pruning", share=0.4), tiny(rows, scores)).notes
+    notes = of_kind("pruning", share=0.4).summarise(tiny(rows, scores)).notes
     assert any("Which are the hardest is partly arbitrary: 2, 0 images" in note for note in notes)
     assert any("Which are the easiest is partly arbitrary: 2, 1 images" in note for note in notes)
 
@@ -391,7 +294,7 @@ def of_subsets(share: float = 0.2, hardest: float = -0.2, **changes: Any) -> dic
 
 def test_subsets_are_compared_with_a_random_one() -> None:
     o = World(test=1200).outcomes(of_subsets())
-    result = subsets.summarise(settings_of("subsets", standard=True, seeds=3), o)
+    result = of_kind("subsets", standard=True, seeds=3).summarise(o)
     for name, begins in ((ALL, "higher"), (kept("easiest", 0.2), "higher"), (kept("hardest", 0.2), "lower")):
         line = line_of(result, "adversarial", name, "attacked, best")
         assert str(line.difference).startswith(begins) and line.against == kept("matched", 0.2)
@@ -405,7 +308,7 @@ def test_subsets_are_compared_with_a_random_one() -> None:
             assert f"Only {name} 20%: {estimate} {kind}." in claim.numbers
         assert claim.article in result.text()
     assert "ends below 10% robust accuracy" in result.claims[0].article
-    assert result.claims[1].verdict == "cannot tell", "no difference seen is no proof of none"
+    assert result.claims[1].agreement == "cannot tell", "no difference seen is no proof of none"
 
 
 def test_each_half_of_the_articles_claim_on_subsets_has_a_verdict_of_its_own() -> None:
@@ -414,14 +317,14 @@ def test_each_half_of_the_articles_claim_on_subsets_has_a_verdict_of_its_own() -
     for standard, column in ((False, "attacked_best"), (True, "clean_best")):
         row = (o.outcomes["arm"] == arm(kept("hardest", 0.2), standard=standard)) & (o.outcomes["split"] == "test")
         o.outcomes.loc[row, column] = 0.0
-    claims = subsets.summarise(settings_of("subsets", standard=True, seeds=3), Outcomes(o.outcomes, o.scores)).claims
-    assert [claim.verdict for claim in claims] == ["agrees", "disagrees"]
+    claims = of_kind("subsets", standard=True, seeds=3).summarise(Outcomes(o.outcomes, o.scores)).claims
+    assert [claim.agreement for claim in claims] == ["agrees", "disagrees"]
     assert "in 0% of the test images, less often than guessing" in claims[0].seen
     assert "right less often on the hardest alone than on the easiest alone, by " in claims[1].seen
 
 
 def collapse(o: Outcomes, share: float = 0.2) -> pd.DataFrame:
-    (table,) = subsets.summarise(settings_of("subsets", share=share), o).tables.values()
+    (table,) = of_kind("subsets", share=share).summarise(o).tables.values()
     return table.set_index("arm")
 
 
@@ -467,7 +370,7 @@ def test_nets_that_each_say_another_class_alone_have_collapsed() -> None:
 def test_the_images_of_subsets_are_training_images_the_most_telling_first() -> None:
     world = World()
     o = world.outcomes(of_subsets())
-    result = subsets.summarise(settings_of("subsets"), o)
+    result = of_kind("subsets").summarise(o)
     for title, which, sign in (("Hardest", "hardest", -1), ("Easiest", "easiest", 1)):
         ids = images_of(result, title).ids
         often = (o.took_part(kept(which, 0.2)) > 0).sum(0)
@@ -525,9 +428,11 @@ def test_the_gap_is_that_of_the_excluded_alone() -> None:
 def test_what_is_memorized_is_included_minus_excluded() -> None:
     o = by_hand()
     for planted, value, n in ((None, 0.5, 3), (True, 1.0, 1), (False, 0.0, 2)):
-        found = membership.memorized(o, "hardest", 0.2, "clean_last", planted=planted)
-        assert found is not None and (found.value, found.n, found.seeds) == (value, n, 2)
-    result = membership.summarise(settings_of("membership", share=0.2, seeds=2), o)
+        gap = membership.gap(o, "hardest", 0.2, "clean_last", planted=planted)
+        assert gap is not None
+        found = intervals.difference(*gap)
+        assert (found.value, found.n, found.seeds) == (value, n, 2)
+    result = of_kind("membership", share=0.2, seeds=2).summarise(o)
     values = {line.arm: line.estimate.value for line in result.lines if line.quantity == "clean"}
     assert values == {
         "hardest 20%, excluded": 0.25,
@@ -543,7 +448,7 @@ def test_what_is_memorized_is_included_minus_excluded() -> None:
 
 def test_the_four_cells_are_of_the_run_on_all_images() -> None:
     """By hand: the hard of training are (0, 2) and (0, 3) by seed, 3 of 4 right; of the others all but 9; test 0, 1."""
-    result = membership.summarise(settings_of("membership", share=0.2), by_hand())
+    result = of_kind("membership", share=0.2).summarise(by_hand())
     cells = result.tables["Normal and hard, seen and unseen"].set_index("images")
     assert {name: (row["clean"].split()[0], row["images a seed"]) for name, row in cells.iterrows()} == {
         "normal, training": ("87.5%", 8),
@@ -568,7 +473,7 @@ def of_membership(share: float = 0.2, hardest: float = 0.1, smoothed: float = 0.
 @pytest.mark.parametrize("seeds", [1, 4])
 def test_membership_finds_a_planted_gap(seeds: int) -> None:
     o = World(train=1000, test=100, planted=60, seeds=seeds).outcomes(of_membership())
-    result = membership.summarise(settings_of("membership", share=0.2, dpls=True, seeds=seeds), o)
+    result = of_kind("membership", share=0.2, dpls=True, seeds=seeds).summarise(o)
     for name, gap in (("hardest 20%", 0.89), ("random 20%", 0.49), ("easiest 20%", 0.02)):
         change = line_of(result, "adversarial", f"{name}, included", "clean").difference
         assert change is not None and abs(change.value - gap) < 0.09 and (gap < 0.1 or change.is_seen)
@@ -578,20 +483,20 @@ def test_membership_finds_a_planted_gap(seeds: int) -> None:
     text = result.text()
     assert "about 100% right when included" in text
     assert all(f": {claim.words}" in text for claim in result.claims)
-    assert [claim.verdict for claim in result.claims] == ["agrees"] * 3
+    assert [claim.agreement for claim in result.claims] == ["agrees"] * 3
 
 
 @pytest.mark.parametrize(("unseen", "expected"), [(0.1, "agrees"), (0.5, "cannot tell"), (0.9, "disagrees")])
 def test_a_gap_alone_is_not_what_the_article_claims(unseen: float, expected: str) -> None:
     """Trap: any gap passed for "100% included, 0% excluded". Here the hardest are right when included."""
     o = World(train=1000, test=100).outcomes(of_membership(hardest=unseen))
-    claim = membership.summarise(settings_of("membership", share=0.2), o).claims[0]
-    assert claim.verdict == expected and f"and {round(100 * unseen) // 10}" in claim.seen
+    claim = of_kind("membership", share=0.2).summarise(o).claims[0]
+    assert claim.agreement == expected and f"and {round(100 * unseen) // 10}" in claim.seen
 
 
 def test_an_equal_gap_is_no_difference() -> None:
     o = World(train=1000, test=100).outcomes(of_membership(hardest=0.5, smoothed=0.5))
-    result = membership.summarise(settings_of("membership", share=0.2, dpls=True), o)
+    result = of_kind("membership", share=0.2, dpls=True).summarise(o)
     assert all("no difference seen" in claim.words for claim in result.claims[1:])
     assert all(" not seen to " in claim.seen for claim in result.claims[1:])
 
@@ -599,7 +504,7 @@ def test_an_equal_gap_is_no_difference() -> None:
 @pytest.mark.parametrize("planted", [0, 60])
 def test_planted_and_natural_are_apart_only_where_something_was_planted(planted: int) -> None:
     o = World(planted=planted).outcomes(of_membership())
-    result = membership.summarise(settings_of("membership", share=0.2), o)
+    result = of_kind("membership", share=0.2).summarise(o)
     names = {line.arm for line in result.lines}
     assert ("hardest 20%, planted, included" in names) is (planted > 0)
     assert ("hardest 20%, natural, included" in names) is (planted > 0)
@@ -613,7 +518,7 @@ def test_planted_and_natural_are_apart_only_where_something_was_planted(planted:
 def test_the_images_of_membership_were_excluded_training_images() -> None:
     world = World()
     o = world.outcomes(of_membership())
-    result = membership.summarise(settings_of("membership", share=0.2), o)
+    result = of_kind("membership", share=0.2).summarise(o)
     found = membership.gap(o, "hardest", 0.2, "clean_last")
     assert found is not None
     gained = np.nansum(found[1] - found[0], axis=0)
@@ -634,162 +539,59 @@ def test_answers_image_by_image_are_counted_by_who_saw_it() -> None:
     ]
     rows += [(ALL, s, i, "train", 9, "a", 1) for s in range(3) for i in range(3)]
     scores = [(s, i, "train", "ab"[i % 2], "", (0.5, 0.25, 0.75)[i]) for s in range(3) for i in range(3)]
-    result = membership.summarise(settings_of("membership", answers=2, seeds=3), tiny(rows, scores))
-    table = result.tables["Image by image"]
+    result = of_kind("membership", answers=2, seeds=3).summarise(tiny(rows, scores))
+    assert result.by_image is not None and result.by_image.title == "Image by image"
+    table = result.by_image.table
     assert table[["id", "difficulty", "seen", "unseen"]].to_numpy().tolist() == [
         [0, 0.5, "3 of 3", "0 of 3"],
         [1, 0.25, "3 of 3", "3 of 3"],
     ]
     assert [words.split()[0] for words in table["memorized"]] == ["+100%", "+0%"]
     assert any("there are 3 runs without each image: too few" in note for note in result.notes)
-
-
-@pytest.mark.parametrize(
-    ("cells", "expected"),
-    [
-        ((56, 70, 48, 80), (0.0524, 0.3339)),
-        ((9, 10, 3, 10), (0.1705, 0.8090)),
-        ((5, 56, 0, 29), (-0.0381, 0.1926)),
-        ((0, 10, 0, 20), (-0.1611, 0.2775)),
-        ((10, 10, 0, 10), (0.6075, 1.0000)),
-    ],
-)
-def test_the_interval_of_two_shares_is_newcombes(
-    cells: tuple[int, int, int, int], expected: tuple[float, float]
-) -> None:
-    """Method 10 of table II of the article."""
-    a, n, b, m = cells
-    low, high = membership._newcombe(a, n, b, m)
-    assert (low, high) == pytest.approx(expected, abs=5.1e-5)
-    assert membership._newcombe(b, m, a, n) == pytest.approx((-high, -low))
-    assert -1 <= low <= a / n - b / m <= high <= 1
+    assert result.by_image.ids_below == 3
+    assert result.by_image.of([1, 2, 1])["id"].tolist() == [1, 1], "of 2 nothing is known"
+    assert result.by_image.of([2]).empty
 
 
 # What is there so far
 
-TRUTHS = {
-    "pruning": {
-        ALL: Truth(),
-        **branches(GAINS),
-        **branches(GAINS, refill=True),
-        **branches({"hardest": 0, "matched": 0}, 0.4),
-        dropped("hardest", 0.2, refill=True, spared=0.5): Truth("hardest", 0.2),
-        arm(ALL, standard=True): Truth(),
-        arm(dropped("hardest", 0.2), standard=True): Truth("hardest", 0.2),
-    },
-    "subsets": {**of_subsets(), "fold 1 of 5": Truth()},
-    "membership": of_membership(folds=2),
-}
-SETTINGS = {
-    "pruning": settings_of("pruning", sweep=[0.4], doses=[0.5], equal_steps=True, standard=True, seeds=3),
-    "subsets": settings_of("subsets", standard=True, seeds=3),
-    "membership": settings_of("membership", share=0.2, dpls=True, answers=2, standard=True, seeds=3),
+PRUNING = {
+    ALL: Truth(),
+    **branches(GAINS),
+    **branches(GAINS, refill=True),
+    **branches({"hardest": 0, "matched": 0}, 0.4),
+    dropped("hardest", 0.2, refill=True, spared=0.5): Truth("hardest", 0.2),
+    arm(ALL, standard=True): Truth(),
+    arm(dropped("hardest", 0.2), standard=True): Truth("hardest", 0.2),
 }
 SMALL = World(train=60, test=40, classes=3, planted=6)
-WHOLE = {kind: SMALL.outcomes(truths) for kind, truths in TRUTHS.items()}
 
 
-def shown(kind: str, o: Outcomes) -> Result:
-    """Its result, of which everything is numbers, can be shown, and is of arms that are there."""
-    result = SUMMARISE[kind](SETTINGS[kind], o)
-    text, table = result.text(), result.table()
-    assert "nan" not in text.lower() and "nothing to compare" not in text and "Empty DataFrame" not in text
-    assert len(table) == len(result.lines) == len(result.numbers())
-    if kind != "membership":
-        assert {line.arm for line in result.lines} <= set(o.arms)
-    for line in result.lines:
-        assert line.estimate.low <= line.estimate.high and line.estimate.n > 0
-        assert line.difference is None or (line.difference.n > 0 and line.difference.low <= line.difference.high)
-    for chart in result.charts:
-        assert all(len(s.x) == len(s.y) > 0 and all(e.low <= e.high for e in s.y) for s in chart.series)
-    for dots in result.dots:
-        assert dots.dots and all(dot.estimate.n > 0 for dot in dots.dots)
-    for images in result.images:
-        assert images.ids.dtype == np.int64 and len(set(images.ids)) == len(images.ids)
-        assert set(images.ids) <= set(range(o.count))
-    for claim in result.claims:
-        assert claim.article and claim.seen
-    return result
-
-
-def only(o: Outcomes, runs: Iterable[tuple[str, int]], seeds: Iterable[int] = SMALL.seeds) -> Outcomes:
-    """What is known when only these runs have finished, and those that judge for these seeds."""
-    there = pd.MultiIndex.from_frame(o.outcomes[["arm", "seed"]]).isin(list(runs))
-    return Outcomes(o.outcomes[there], o.scores[o.scores["seed"].isin(list(seeds))])
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_everything_there(kind: str) -> None:
-    result = shown(kind, WHOLE[kind])
-    assert result.lines and result.images and result.dots and "Seeds: 3." in result.text()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@examples_of(max_examples=8)
-@given(data=st.data())
-def test_whatever_has_finished_can_be_shown(kind: str, data: st.DataObject) -> None:
-    runs = [(name, seed) for name in TRUTHS[kind] for seed in SMALL.seeds]
-    shown(kind, only(WHOLE[kind], data.draw(st.sets(st.sampled_from(runs), min_size=1))))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_arm_alone_can_be_shown(kind: str) -> None:
-    for name in TRUTHS[kind]:
-        result = shown(kind, only(WHOLE[kind], [(name, seed) for seed in SMALL.seeds]))
-        assert not any(line.difference for line in result.lines)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_one_seed_speaks_of_itself_alone(kind: str) -> None:
-    seed = SMALL.seeds[1]
-    result = shown(kind, only(WHOLE[kind], [(name, seed) for name in TRUTHS[kind]], [seed]))
-    assert result.lines and all(line.estimate.seeds == 1 for line in result.lines)
-    assert "1 of 3 seeds so far. One seed says nothing about other seeds." in result.text()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_runs_without_an_attack_at_the_end_are_judged_clean_alone(kind: str) -> None:
-    o = WHOLE[kind]
-    o = Outcomes(o.outcomes.assign(attacked_best=np.nan, attacked_last=np.nan), o.scores)
-    result = shown(kind, o)
-    assert result.lines and all(line.quantity.startswith("clean") for line in result.lines)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_seed_whose_scores_do_not_differ_has_no_hard_examples(kind: str) -> None:
-    """A run that learnt nothing has no difficulty; the runs that it chooses for never start."""
-    o, seed = WHOLE[kind], SMALL.seeds[0]
-    scores = o.scores.assign(difficulty=o.scores["difficulty"].where(o.scores["seed"] != seed))
-    there = [(ALL, seed)] + [(name, s) for name in TRUTHS[kind] for s in SMALL.seeds[1:]]
-    assert shown(kind, Outcomes(only(o, there).outcomes, scores)).lines
-    assert shown(kind, Outcomes(only(o, [(ALL, seed)]).outcomes, scores[scores["seed"] == seed]))
-
-
-def test_a_seed_that_lacks_an_arm_does_not_count_in_its_difference() -> None:
+def test_a_seed_that_lacks_an_arm_of_pruning_does_not_count_in_its_difference() -> None:
     name, missing = dropped("hardest", 0.2), SMALL.seeds[2]
     runs = [(arm_, s) for arm_ in (ALL, name, dropped("matched", 0.2)) for s in SMALL.seeds]
-    o = only(WHOLE["pruning"], [run for run in runs if run != (name, missing)])
-    result = shown("pruning", o)
+    o = only(SMALL.outcomes(PRUNING), [run for run in runs if run != (name, missing)])
+    result = shown(of_kind("pruning", sweep=[0.4], doses=[0.5], equal_steps=True, standard=True, seeds=3), o)
     line = line_of(result, "adversarial", name, "attacked, best")
     assert line.difference is not None and line.difference.seeds == 2 and len(line.p.split(", ")) == 2
-    two = only(WHOLE["pruning"], [run for run in runs if run[1] != missing])
+    two = only(SMALL.outcomes(PRUNING), [run for run in runs if run[1] != missing])
     assert line.difference.value == pytest.approx(
         (two.right(name, "attacked_best") - two.right(ALL, "attacked_best"))[:2, SMALL.train :].mean()
     )
     assert line_of(result, "adversarial", ALL, "attacked, best").estimate.seeds == 3
 
 
-def test_arms_of_different_seeds_are_not_compared() -> None:
+def test_arms_of_pruning_of_different_seeds_are_not_compared() -> None:
     first, second, _ = SMALL.seeds
     name = dropped("hardest", 0.2)
-    o = only(WHOLE["pruning"], [(ALL, first), (name, second)])
+    o = only(SMALL.outcomes(PRUNING), [(ALL, first), (name, second)])
     assert seen(o, name, "attacked_best", ALL) is None
     assert [line.difference for line in compare(o, "adversarial", [name], ALL)] == [None] * 8
-    result = shown("pruning", o)
+    result = shown(of_kind("pruning", sweep=[0.4], doses=[0.5], equal_steps=True, standard=True, seeds=3), o)
     assert not result.charts and result.claims[0].words == "Not finished yet."
 
 
-def test_gaps_of_different_seeds_are_not_compared() -> None:
+def test_gaps_of_membership_of_different_seeds_are_not_compared() -> None:
     first, second, third = SMALL.seeds
     hardest, random, smoothed = (
         dropped("hardest", 0.2),
@@ -798,8 +600,8 @@ def test_gaps_of_different_seeds_are_not_compared() -> None:
     )
     runs = [(name, s) for name in (ALL, arm(ALL, dpls=True)) for s in (first, second)]
     runs += [(hardest, first), (hardest, third), (random, second), (smoothed, second)]
-    o = only(WHOLE["membership"], runs)
-    result = shown("membership", o)
+    o = only(SMALL.outcomes(of_membership(folds=2)), runs)
+    result = shown(of_kind("membership", share=0.2, dpls=True, answers=2, standard=True, seeds=3), o)
     assert len(result.claims) == 1
     assert [line.split(" ")[0] for line in result.claims[0].numbers][:3] == ["Hardest", "Random", "Clean"]
     for name in ("hardest", "matched"):
@@ -808,41 +610,21 @@ def test_gaps_of_different_seeds_are_not_compared() -> None:
         assert np.isfinite(found[0]).any(1).sum() == 1
 
 
-def test_the_data_may_have_no_planted_causes() -> None:
-    world = World(train=60, test=40, classes=3)
-    for kind, truths in TRUTHS.items():
-        result = shown(kind, world.outcomes(truths))
-        assert "planted" not in result.text()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_arm_of_a_plan_is_known_to_its_result(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["pruning", "subsets", "smoothing"])
+def test_lines_of_pruning_subsets_and_smoothing_name_every_arm_of_their_plan(kind: str) -> None:
     """The names the result looks for are those that the plan gives."""
-    changes = {
-        "pruning": {"sweep": [0.1, 0.4], "doses": [0.25, 0.5], "equal_steps": True},
-        "membership": {"dpls": True},
-    }
-    experiment = read_experiment(
-        kind,
-        "classroom",
-        [f"{k}={json.dumps(v)}" for k, v in {"seeds": 2, "standard": True, **changes.get(kind, {})}.items()],
-    )
-    plan = experiment.plan()
-    names = list(dict.fromkeys(planned.arm for planned in plan))
-    assert {planned.role for planned in plan} == {role_of(name, s) for name in names for s in range(2)}
-    world = World(train=60, test=40, classes=3, seeds=2)
-    truths = {}
-    for planned in plan:
-        subset = planned.config.phases[-1].subset
-        scratch = planned.after is None or planned.config.phases[0].subset is not None
-        truths[planned.arm] = Truth(subset.which, subset.share, subset.action, scratch) if subset else Truth()
-    result = SUMMARISE[kind](experiment.model_dump(mode="json"), world.outcomes(truths))
-    if kind == "membership":
-        groups = {(line.group, line.arm.split(" ")[0]) for line in result.lines}
-        assert groups == {(g, w) for g in ("adversarial", "standard") for w in ("hardest", "easiest", "random")} | {
-            ("DPLS", "hardest"),
-            ("DPLS", "random"),
-        }
-    else:
-        doses = pruning.doses(experiment.model_dump(), world.outcomes(truths))[1] if kind == "pruning" else []
-        assert {line.arm for line in result.lines} | set(doses) == set(names)
+    more = {"pruning": {"sweep": [0.1, 0.4], "doses": [0.25, 0.5], "equal_steps": True, "standard": True}}
+    experiment = of_kind(kind, seeds=2, **more.get(kind, {}))
+    truths = of_plan(experiment)
+    assert {p.role for p in experiment.plan()} == {role_of(name, s) for name in truths for s in range(2)}
+    o = World(train=60, test=40, classes=3, seeds=2, validation=40).outcomes(truths)
+    doses = pruning.doses(experiment, o)[1] if isinstance(experiment, pruning.Pruning) else []
+    assert {line.arm for line in experiment.summarise(o).lines} | set(doses) == set(truths)
+
+
+def test_lines_of_membership_are_of_every_arm_of_its_plan() -> None:
+    experiment = of_kind("membership", seeds=2, standard=True, dpls=True)
+    result = experiment.summarise(World(train=60, test=40, classes=3, seeds=2).outcomes(of_plan(experiment)))
+    groups = {(line.group, line.arm.split(" ")[0]) for line in result.lines}
+    everyone = {(g, w) for g in ("adversarial", "standard") for w in ("hardest", "easiest", "random")}
+    assert groups == everyone | {("DPLS", "hardest"), ("DPLS", "random")}

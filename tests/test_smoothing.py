@@ -7,18 +7,13 @@ import pandas as pd
 import pytest
 
 from dpls import intervals
-from dpls.experiments import smoothing
+from dpls.experiments.kinds import smoothing
 from dpls.experiments.outcomes import ALL, COLUMNS, CONTROLS, Outcomes, smoothed
 from dpls.methods.labels import Control, smoothing_factors
+from tests.made_outcomes import of_kind
 
 GRID = (0.3, 0.5, 0.7)
-SETTINGS = {
-    "kind": "smoothing",
-    "seeds": 3,
-    "lambda_mins": list(GRID),
-    "control": 0.5,
-    "base": {"phases": [{"until": 20}], "selection": {"by": "robust"}, "schedule": {"decays": [5]}},
-}
+SWEEP = of_kind("smoothing", seeds=3, lambda_mins=GRID, control=0.5)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,7 +67,7 @@ def arms(**gains: float) -> dict[str, float]:
 
 def test_a_planted_effect_is_suggested_with_its_gain() -> None:
     o = made({**arms(), smoothed(0.5): 0.12, smoothed(0.3): 0.05})
-    found = smoothing.suggest(SETTINGS, o)
+    found = smoothing.suggest(SWEEP, o)
     assert found.lambda_min == 0.5
     assert found.gain.low <= 0.12 <= found.gain.high
     assert found.against_uniform is not None
@@ -81,14 +76,14 @@ def test_a_planted_effect_is_suggested_with_its_gain() -> None:
 
 def test_as_good_as_uniform_is_said() -> None:
     o = made({**arms(), smoothed(0.5): 0.12, smoothed(0.5, "uniform"): 0.12})
-    found = smoothing.suggest(SETTINGS, o)
+    found = smoothing.suggest(SWEEP, o)
     assert found.lambda_min == 0.5
     assert "not distinguishable from uniform" in found.words
 
 
 def test_worse_than_uniform_is_said() -> None:
     o = made({**arms(), smoothed(0.5): 0.12, smoothed(0.5, "uniform"): 0.3})
-    assert "worse than uniform" in smoothing.suggest(SETTINGS, o).words
+    assert "worse than uniform" in smoothing.suggest(SWEEP, o).words
 
 
 def test_a_suggestion_counts_the_seeds_it_has_and_compares_none_it_has_not() -> None:
@@ -97,30 +92,30 @@ def test_a_suggestion_counts_the_seeds_it_has_and_compares_none_it_has_not() -> 
     first, second, _ = o.seeds
     runs = [(ALL, seed) for seed in o.seeds] + [(smoothed(0.5), first), (smoothed(0.5, "uniform"), second)]
     there = pd.MultiIndex.from_frame(o.outcomes[["arm", "seed"]]).isin(runs)
-    found = smoothing.suggest(SETTINGS, Outcomes(o.outcomes[there], o.scores))
+    found = smoothing.suggest(SWEEP, Outcomes(o.outcomes[there], o.scores))
     assert found.gain.seeds == 1 and "seeds" not in found.words
     assert found.against_uniform is None and "nan" not in found.words
 
 
 def test_without_an_effect_it_abstains() -> None:
     """The best of several is above zero more often than not; that must not be taken for a gain."""
-    suggested = [smoothing.suggest(SETTINGS, made(arms(), seed=seed)).lambda_min for seed in range(40)]
+    suggested = [smoothing.suggest(SWEEP, made(arms(), seed=seed)).lambda_min for seed in range(40)]
     assert sum(value is not None for value in suggested) <= 2
-    assert "No lambda_min is seen to do better" in smoothing.suggest(SETTINGS, made(arms())).words
+    assert "No lambda_min is seen to do better" in smoothing.suggest(SWEEP, made(arms())).words
 
 
 def test_test_images_do_not_suggest() -> None:
     o = made({**arms(), smoothed(0.5): 0.12})
-    before = smoothing.suggest(SETTINGS, o)
+    before = smoothing.suggest(SWEEP, o)
     changed = o.outcomes.copy()
     rows = changed["split"] == "test"
     changed.loc[rows, list(COLUMNS)] = 1 - changed.loc[rows, list(COLUMNS)]
-    assert smoothing.suggest(SETTINGS, Outcomes(changed, o.scores)) == before
+    assert smoothing.suggest(SWEEP, Outcomes(changed, o.scores)) == before
 
 
 def test_the_whole_result_and_half_of_it() -> None:
     o = made({**arms(), smoothed(0.5): 0.12})
-    result = smoothing.summarise(SETTINGS, o)
+    result = SWEEP.summarise(o)
     assert {line.group for line in result.lines} == {"lambda_min", "controls of 0.5", "hardest tenth, training"}
     by_mean = next(chart for chart in result.charts if chart.title == "Attacked, by mean factor")
     expected = [np.nanmean(o.factors(smoothed(value))) for value in GRID]
@@ -132,4 +127,4 @@ def test_the_whole_result_and_half_of_it() -> None:
     assert all(difficulty[s][hard[s]].min() >= np.sort(difficulty[s][:300])[-30] for s in range(3))
     for kept in ([ALL], [ALL, smoothed(0.5)], [ALL, smoothed(0.3), smoothed(0.5, "permuted")]):
         some = Outcomes(o.outcomes[o.outcomes["arm"].isin(kept)], o.scores)
-        assert smoothing.summarise(SETTINGS, some).claims
+        assert SWEEP.summarise(some).claims

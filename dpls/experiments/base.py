@@ -1,20 +1,26 @@
-"""A run to be, and what all experiments have in common: seeds, the border, whose difficulty chooses.
+"""What a kind of experiment is: settings, the runs they ask for, what their outcomes say, and words for page and form.
 
-Every arm of a seed sees the same order, augmentation and attack noise.
+Every arm of a seed sees the same order, augmentation and attack noise. No torch.
 """
 
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from dpls.component import Component
-from dpls.experiments.outcomes import ALL, role_of
+from dpls.component import Component, Fractional, show_fraction
+from dpls.errors import UserError
+from dpls.experiments.outcomes import ALL, Outcomes, percent, role_of
+from dpls.experiments.result import Result
 from dpls.methods.objectives import Standard
 from dpls.methods.subset import Subset, Which
 from dpls.recipe import Phase, RunConfig
+from dpls.runs.report import data_of
+
+SIDES: tuple[Which, ...] = ("hardest", "easiest", "matched")
+HARDEST_AND_RANDOM: tuple[Which, ...] = ("hardest", "matched")
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,21 @@ class Planned:
 
 
 class Experiment(Component):
-    """What all have in common. Their runs train in two phases: with hard labels up to the border, and on."""
+    """What all kinds have in common. Their runs train in two phases: with hard labels up to the border, and on.
+
+    A kind adds ``kind: Literal[...]``, its name, and the words below.
+    """
+
+    question: ClassVar[str]
+    """What it does and asks, as Markdown, for its page."""
+    asked_first: ClassVar[tuple[str, ...]]
+    """Settings that the form shows at once; the rest stands behind a click."""
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    """{preset of experiments: settings beside its base}; none for a preset: the defaults."""
+    on_own_page: ClassVar[bool] = False
+    """Whether it is shown on a page of its own, and not with the others."""
+    tells_best_from_last: ClassVar[bool] = True
+    """Whether its charts show the best checkpoint beside the last."""
 
     base: RunConfig
     seeds: int = Field(
@@ -76,6 +96,28 @@ class Experiment(Component):
             raise ValueError("base.evaluations is empty; an experiment compares what withstands an attack, so name one")
         return self
 
+    @classmethod
+    def name(cls) -> str:
+        """What its kind is called, by people and in folders."""
+        return str(cls.model_fields["kind"].default)
+
+    @property
+    def in_words(self) -> str:
+        """e.g. ``digits, 8% planted, PGD-AT 0.1, 20%, 5 seeds``."""
+        objective = f"{self.base.objective.title} {show_fraction(self.base.eps)}"
+        seeds = f"{self.seeds} seed{'s' if self.seeds > 1 else ''}"
+        return ", ".join([data_of(self.base), objective, *self.own_words, seeds])
+
+    @property
+    def own_words(self) -> tuple[str, ...]:
+        """What tells it from others of its kind, beside base and seeds."""
+        return ()
+
+    @property
+    def counted_in(self) -> str:
+        """In which run difficulty was counted, in words."""
+        return "in the run itself"
+
     @property
     def border(self) -> int:
         """T: difficulty is counted up to the first decay, or up to the last phase where there is none."""
@@ -85,6 +127,13 @@ class Experiment(Component):
     @abstractmethod
     def arms(self, seed: int) -> Iterator[Planned]:
         """The runs of one seed beside the one on all images."""
+
+    @abstractmethod
+    def summarise(self, o: Outcomes) -> Result:
+        """What the outcomes of its runs say; of those that have finished."""
+
+    def check(self, images: int) -> None:
+        """A UserError where it cannot do with so many training images."""
 
     def plan(self) -> list[Planned]:
         """All runs; one that needs another comes after it."""
@@ -119,6 +168,8 @@ class ByDifficulty(Experiment):
     """An experiment whose arms differ in which examples they train on. Scores never come from the run they choose for,
     unless that is asked for: to choose what a net got wrong and then find that it gets it wrong proves nothing."""
 
+    share: Fractional
+    """Of the training images; in (0, 0.9)."""
     scores: Literal["another_seed", "folds", "same_seed"] = Field(
         "another_seed",
         title="Scores from",
@@ -146,6 +197,23 @@ class ByDifficulty(Experiment):
                 " in training, so the runs that left them out cannot judge them"
             )
         return self
+
+    @property
+    def own_words(self) -> tuple[str, ...]:
+        return (percent(self.share),)
+
+    @property
+    def counted_in(self) -> str:
+        return {
+            "another_seed": "in a run of another seed",
+            "folds": f"in {self.folds} runs that each left a fold out",
+            "same_seed": "in the run itself (biased: it favours the effect)",
+        }[self.scores]
+
+    def check(self, images: int) -> None:
+        """A UserError where the share of so many training images is none."""
+        if round(self.share * images) == 0:
+            raise UserError(f"share = {self.share:g} chooses none of the {images} training images; raise it")
 
     def judges_of(self, seed: int) -> tuple[str, ...]:
         """Roles of the runs whose difficulty chooses for a seed."""

@@ -3,29 +3,28 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock
 
+from dpls.data import TRAIN
 from dpls.errors import UserError
+from dpls.experiments.base import Experiment, Planned
 from dpls.experiments.stored import Stored, identify, key_of, state_of
 from dpls.jobs.launchers import Launcher, take_up
 from dpls.jobs.queue import WAITING, hindrance
 from dpls.runs.directory import SCHEMA, Run
 from dpls.runs.files import create_folder, data_root, now, write_json
 
-if TYPE_CHECKING:
-    from dpls.experiments.base import Experiment, Planned
 
-
-def start(experiment: "Experiment", runs: Path, launcher: Launcher) -> Stored:
+def start(experiment: Experiment, runs: Path, launcher: Launcher) -> Stored:
     """Submits what is missing, sets going what was stopped, and starts workers."""
     stored = submit_all(experiment, runs)
     take_up(launcher, runs)
     return stored
 
 
-def submit_all(experiment: "Experiment", runs: Path) -> Stored:
+def submit_all(experiment: Experiment, runs: Path) -> Stored:
     """Its folder, with a run for every role: one that is there already, or a new one; what is not finished waits."""
     from dpls.jobs.submission import submit
 
@@ -66,7 +65,7 @@ def _lock(stored: Stored) -> FileLock:
     return FileLock(stored.path / "start.lock")
 
 
-def _begun(path: Path, settings: dict[str, Any], experiment: "Experiment", plan: "list[Planned]") -> Stored:
+def _begun(path: Path, settings: dict[str, Any], experiment: Experiment, plan: list[Planned]) -> Stored:
     if not (path / "experiment.json").exists():
         seeds = sorted({p.seed for p in plan if p.arm != "scores"})
         content = {
@@ -82,17 +81,14 @@ def _begun(path: Path, settings: dict[str, Any], experiment: "Experiment", plan:
     return Stored(path)
 
 
-def check_plan(experiment: "Experiment", plan: "Sequence[Planned]", runs: Path) -> None:
+def check_plan(experiment: Experiment, plan: Sequence[Planned], runs: Path) -> None:
     """What can be wrong only for these images, of all runs before the first is made."""
-    from dpls.data import TRAIN
     from dpls.jobs.submission import check_images
 
     dataset, _ = experiment.base.data(data_root(runs))
     for planned in plan:
         check_images(planned.config, dataset)
-    share, count = getattr(experiment, "share", 1), len(dataset.ids(TRAIN))
-    if round(share * count) == 0:
-        raise UserError(f"share = {share:g} chooses none of the {count} training images; raise it")
+    experiment.check(len(dataset.ids(TRAIN)))
 
 
 def resume(stored: Stored, launcher: Launcher) -> None:

@@ -95,20 +95,20 @@ class Outcomes:
         return int(self.outcomes.loc[self.outcomes["arm"] == name, "seed"].nunique())
 
     def right(self, name: str, column: str, split: str = "test") -> NDArray[np.float64]:
-        """(S, N): which examples an arm gets right."""
-        return self._spread(self.outcomes, name, column, split)
+        """(S, N): which examples an arm gets right, 1 or 0."""
+        return self._spread(self._of(name, split), column)
 
     def took_part(self, name: str) -> NDArray[np.float64]:
         """(S, N): in how many epochs a training example took part."""
-        return self._spread(self.outcomes, name, "trained", "train")
+        return self._spread(self._of(name, "train"), "trained")
 
     def factors(self, name: str) -> NDArray[np.float64]:
         """(S, N): the smoothing factor of each training example in an arm's last phase."""
-        return self._spread(self.outcomes, name, "factor", "train")
+        return self._spread(self._of(name, "train"), "factor")
 
     def score(self, column: str, split: str = "train") -> NDArray[np.float64]:
         """(S, N): difficulty or label, by the runs that chose for a seed."""
-        return self._spread(self.scores, None, column, split)
+        return self._spread(self.scores[self.scores["split"] == split], column)
 
     @cached_property
     def _parts(self) -> dict[tuple[str, str], pd.DataFrame]:
@@ -116,9 +116,13 @@ class Outcomes:
         groups = self.outcomes.groupby(["arm", "split"], sort=False, observed=True)
         return {(str(name), str(split)): rows for (name, split), rows in groups}
 
-    def _spread(self, table: pd.DataFrame, name: str | None, column: str, split: str) -> NDArray[np.float64]:
+    def _of(self, name: str, split: str) -> pd.DataFrame:
+        """Outcomes of an arm; no rows where it is not there."""
+        return self._parts.get((name, split), self.outcomes[:0])
+
+    def _spread(self, rows: pd.DataFrame, column: str) -> NDArray[np.float64]:
+        """(S, N): a column of rows with a seed and an id each."""
         found = np.full((len(self.seeds), self.count), np.nan)
-        rows = table[table["split"] == split] if name is None else self._parts.get((name, split), table[:0])
         places = rows["seed"].map({seed: place for place, seed in enumerate(self.seeds)}).to_numpy()
         found[places, rows["id"].to_numpy()] = rows[column].to_numpy(dtype=float, na_value=np.nan)
         return found
@@ -129,11 +133,10 @@ class Outcomes:
         most = np.nanmax(trained, axis=1, keepdims=True, initial=0)
         return np.asarray(trained < most)
 
-    def mean_difficulty(self) -> NDArray[np.float64]:
-        """(N,): of training examples over the seeds; -1 for those without."""
-        scores = self.score("difficulty")
-        known = ~np.isnan(scores)
-        means = np.full(self.count, -1.0)
+    def mean_difficulty(self, splits: Sequence[str] = ("train",)) -> NDArray[np.float64]:
+        """(N,): of the examples of these splits, over the seeds; higher is harder, NaN for those without."""
+        scores = self._spread(self.scores[self.scores["split"].isin(splits)], "difficulty")
+        known, means = ~np.isnan(scores), np.full(self.count, np.nan)
         np.divide(np.nansum(scores, 0), known.sum(0), out=means, where=known.any(0))
         return means
 

@@ -16,19 +16,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from dpls.errors import UserError
+from dpls.experiments.base import Experiment
+from dpls.experiments.kinds import checked
 from dpls.experiments.outcomes import Outcomes, gather
+from dpls.experiments.result import Result
 from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, data_root, read_json, write_whole
 from dpls.runs.folder import list_runs
-
-if TYPE_CHECKING:
-    from dpls.experiments.base import Experiment
 
 
 class Progress(NamedTuple):
@@ -73,9 +73,19 @@ class Stored:
         settings: dict[str, Any] = self.content["settings"]
         return settings
 
+    @cached_property
+    def experiment(self) -> Experiment:
+        """Its settings, checked; a UserError in one sentence where they are damaged."""
+        try:
+            return checked(self.settings)
+        except (UserError, KeyError, TypeError, AttributeError) as error:
+            reason = error if isinstance(error, UserError) else "it holds no settings of an experiment"
+            file = self.path / "experiment.json"
+            raise UserError(f"{file} is damaged ({reason}); restore it or delete {self.id}") from None
+
     @property
     def kind(self) -> str:
-        return str(self.settings["kind"])
+        return self.experiment.name()
 
     def runs(self) -> dict[str, Run]:
         """{role: run}, those that are still there."""
@@ -88,7 +98,7 @@ class Stored:
             return {}
         return {role: run for role, run in self.runs().items() if not _is_lost(run)}
 
-    def known(self, experiment: "Experiment") -> dict[str, Run]:
+    def known(self, experiment: Experiment) -> dict[str, Run]:
         """Runs of its folder that may play a role, by configuration: those that see the images it has begun with."""
         _, fingerprint = experiment.base.data(data_root(self.runs_folder))
         if self.players() and self.content["fingerprint"] not in (None, fingerprint):
@@ -108,7 +118,7 @@ class Stored:
         """Whether its outcomes are there; its runs need not be any more."""
         return all(file.exists() for file in self.tables)
 
-    def sees(self, experiment: "Experiment") -> bool:
+    def sees(self, experiment: Experiment) -> bool:
         """Whether its outcomes are of the images the experiment would see now, or of images that are gone."""
         try:
             return bool(self.content["fingerprint"] == experiment.base.data(data_root(self.runs_folder))[1])
@@ -170,6 +180,10 @@ class Stored:
                     write_whole(file, buffer.getvalue())
         return found
 
+    def result(self) -> Result:
+        """What the runs that have finished say."""
+        return self.experiment.summarise(self.outcomes())
+
 
 def state_of(run: Run) -> str:
     """Its state, or 'damaged'."""
@@ -189,18 +203,19 @@ def _is_lost(run: Run) -> bool:
 
 
 def list_experiments(runs: Path) -> list[Stored]:
-    """All experiments of a folder of runs, the newest first."""
+    """All experiments of a folder of runs, the newest first; none that is damaged."""
     found = [Stored(p) for p in (runs / "experiments").glob("*") if NAME.fullmatch(p.name)]
-    dated = []
-    for stored in found:
-        with suppress(UserError, KeyError, TypeError, IndexError):
-            content, base = stored.content, stored.settings["base"]
-            # What a list shows of it is there.
-            _ = (base["eps"], base["objective"]["kind"], base["data"]["source"]["kind"], base["data"]["probes"])
-            _ = (stored.settings["seeds"], base["phases"][-1]["until"], base["schedule"]["decays"])
-            if {"arms", "judges", "runs", "fingerprint"} <= content.keys() and stored.kind in stored.id:
-                dated.append((str(content["created"]), stored))
-    return [stored for _, stored in sorted(dated, key=lambda entry: entry[0], reverse=True)]
+    whole = [stored for stored in found if _is_whole(stored)]
+    return sorted(whole, key=lambda stored: str(stored.content["created"]), reverse=True)
+
+
+def _is_whole(stored: Stored) -> bool:
+    """Whether its file holds what there must be, of the kind that its name says."""
+    try:
+        there = {"created", "fingerprint", "arms", "judges", "runs"} <= stored.content.keys()
+        return there and stored.id.startswith(f"{stored.kind}-")
+    except UserError:
+        return False
 
 
 def identify(settings: Mapping[str, Any]) -> str:

@@ -13,16 +13,7 @@ from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
 from dpls.ui import address, store
 from dpls.ui.frame import escape
-from dpls.ui.selection import (
-    ATTACKED,
-    CLEAN,
-    EVERYTHING,
-    SCALE_NAMES,
-    UNPLANTED,
-    Selection,
-    name_of,
-    selection_of,
-)
+from dpls.ui.selection import ATTACKED, CLEAN, EVERYTHING, SCALE_NAMES, UNPLANTED, Selection, name_of, selection_of
 
 FILTERS = ("class", "cause", "range")
 

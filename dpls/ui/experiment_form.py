@@ -5,8 +5,9 @@ from typing import Any
 import streamlit as st
 
 from dpls.errors import UserError
-from dpls.experiments import conduct, cost, plans
+from dpls.experiments import conduct, cost
 from dpls.experiments.base import Experiment
+from dpls.experiments.kinds import PRESETS, make_experiment
 from dpls.jobs.launchers import launcher
 from dpls.recipe import RunConfig, preset_names, preset_title, read_settings
 from dpls.runs.directory import Run
@@ -15,17 +16,9 @@ from dpls.ui import background, manage, store
 from dpls.ui.form import Form
 from dpls.ui.frame import escape, shielded
 
-MAIN = {
-    "pruning": ("share", "seeds", "scores", "standard", "equal_steps"),
-    "subsets": ("share", "seeds", "scores", "standard", "equal_steps"),
-    "membership": ("share", "seeds", "scores", "standard", "dpls", "answers"),
-    "smoothing": ("lambda_mins", "control", "seeds"),
-}
-"""What is asked first; the rest stands behind a click."""
-
 
 @st.fragment
-def offer(kind: str, run: Run | None = None, wished: dict[str, Any] | None = None) -> None:
+def offer(kind: type[Experiment], run: Run | None = None, wished: dict[str, Any] | None = None) -> None:
     """Asks for an experiment of a kind, says what it costs, starts it. Of its own, so that results stay meanwhile.
 
     ``run``: whose settings are proposed as the base, before any preset; ``wished``: values to begin with.
@@ -34,13 +27,30 @@ def offer(kind: str, run: Run | None = None, wished: dict[str, Any] | None = Non
         _offer(kind, run, wished or {})
 
 
-def _offer(kind: str, run: Run | None, wished: dict[str, Any]) -> None:
+def _offer(kind: type[Experiment], run: Run | None, wished: dict[str, Any]) -> None:
     own = [r for r in store.all_runs() if not r.is_recorded and store.readable(r)]
     runs = {r.id: r for r in ([run] if run else []) + own}
-    known = (*plans.PRESETS, *plans.BASES.values())
-    presets = [*plans.PRESETS, *(name for name in preset_names() if name not in known)]
+    base = _base(kind, run, runs)
+    values = _defaults(kind) | kind.presets.get(base, {}) | wished
+    try:
+        settings = {
+            "kind": kind.name(),
+            "base": runs[base].config()["config"] if base in runs else read_settings(PRESETS.get(base, base)),
+            **_settings(kind, f"{kind.name()}/{base}/{wished}/", values),
+        }
+        experiment = make_experiment(settings)
+    except UserError as error:
+        st.error(escape(str(error)) + ".", icon=":material/error:")
+        return
+    _cost_and_start(experiment)
+
+
+def _base(kind: type[Experiment], run: Run | None, runs: dict[str, Run]) -> str:
+    """What its runs train: the name of a preset, or the id of a run; the first of all is the proposed run."""
+    known = {*PRESETS, *PRESETS.values()}
+    presets = [*PRESETS, *(name for name in preset_names() if name not in known)]
     bases = [*([run.id] if run else []), *presets, *(ident for ident in runs if run is None or ident != run.id)]
-    key = f"base {kind}" + (f" {run.id}" if run else "")
+    key = f"base {kind.name()}" + (f" {run.id}" if run else "")
     if st.session_state.get(key) not in bases:
         st.session_state[key] = bases[0]
     base = st.selectbox(
@@ -51,27 +61,23 @@ def _offer(kind: str, run: Run | None, wished: dict[str, Any]) -> None:
         help="What its runs train: data, network, objective, epochs. A preset, or a run's settings.",
     )
     if base not in runs:
-        st.caption(escape(preset_title(plans.BASES.get(base, base))))
-    model = plans.KINDS[kind]
-    form = Form(f"{kind}/{base}/{wished}/")
-    settings: dict[str, Any] = {"kind": kind}
-    try:
-        settings["base"] = runs[base].config()["config"] if base in runs else read_settings(plans.BASES.get(base, base))
-        values = _defaults(model) | plans.PRESETS.get(base, {}).get(kind, {}) | wished
-        settings |= form.fields(model, MAIN[kind], values)
-        rest = [name for name in model.model_fields if name not in (*MAIN[kind], "kind", "base")]
-        if rest:
-            with st.expander("More settings", key="more"):
-                settings |= form.fields(model, rest, values)
-        experiment = plans.make_experiment(settings)
-    except UserError as error:
-        st.error(escape(str(error)) + ".", icon=":material/error:")
-        return
-    _cost_and_start(experiment)
+        st.caption(escape(preset_title(PRESETS.get(base, base))))
+    return base
 
 
-def _defaults(model: Any) -> dict[str, Any]:
-    fields = {name: field.get_default() for name, field in model.model_fields.items() if not field.is_required()}
+def _settings(kind: type[Experiment], prefix: str, values: dict[str, Any]) -> dict[str, Any]:
+    """What the form says beside the base; what is not asked first stands behind a click."""
+    form = Form(prefix)
+    settings = form.fields(kind, kind.asked_first, values)
+    rest = [name for name in kind.model_fields if name not in (*kind.asked_first, "kind", "base")]
+    if rest:
+        with st.expander("More settings", key="more"):
+            settings |= form.fields(kind, rest, values)
+    return settings
+
+
+def _defaults(kind: type[Experiment]) -> dict[str, Any]:
+    fields = {name: field.get_default() for name, field in kind.model_fields.items() if not field.is_required()}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
@@ -88,9 +94,7 @@ def _cost_and_start(experiment: Experiment) -> None:
 
 
 def _cost(experiment: Experiment) -> str:
-    if experiment.base.data.known(data_root(runs_root())) is None and experiment.base.data.source.kind not in (
-        store.EMBEDDED
-    ):
+    if experiment.base.data.known(data_root(runs_root())) is None and not experiment.base.data.source.is_embedded:
         return f"{len(experiment.plan())} runs. How long they take is known once the images have been read."
     with st.spinner("Timing a few steps …"):
         rates: dict[str, cost.Rate] = {

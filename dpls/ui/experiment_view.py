@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -11,15 +12,16 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from dpls.component import show_fraction
+from dpls.data import PARTS
 from dpls.errors import UserError
-from dpls.experiments import conduct, figures, membership, stored
-from dpls.experiments.outcomes import ALL, percent, role_of
-from dpls.experiments.result import Images, Result, result_of
-from dpls.experiments.stored import Stored
+from dpls.experiments import conduct, figures
+from dpls.experiments.base import Experiment
+from dpls.experiments.outcomes import ALL, role_of
+from dpls.experiments.result import ByImage, Claim, Images, Result
+from dpls.experiments.stored import Stored, list_experiments
 from dpls.jobs.launchers import launcher
+from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, runs_root
-from dpls.runs.report import OBJECTIVES, data_of
 from dpls.ui import address, manage, store
 from dpls.ui.frame import escape, read_only, shielded
 from dpls.ui.gallery import Tile, gallery
@@ -34,16 +36,26 @@ MARKS = {
 BARE = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
-def choose(kind: str) -> Stored | None:
+def offer(kind: type[Experiment], words: str, run: Run | None = None, wished: dict[str, Any] | None = None) -> None:
+    """The form behind a click; it closes once an experiment of this kind has been started."""
+    key = f"start {kind.name()}"
+    if st.session_state.pop("close", None) == key:
+        st.session_state[key] = False
+    with st.expander(words, key=key, icon=":material/play_arrow:", on_change="rerun") as form:
+        if form.open:
+            with st.spinner("Loading PyTorch, once …"):
+                from dpls.ui import experiment_form
+            experiment_form.offer(kind, run, wished)
+
+
+def choose(kind: type[Experiment]) -> Stored | None:
     """One of the experiments of a kind: one's own, newest first, then the recorded ones."""
-    found = [
-        e for e in stored.list_experiments(runs_root()) + stored.list_experiments(RECORDED)[::-1] if e.kind == kind
-    ]
-    known = {e.id: e for e in found}
+    found = list_experiments(runs_root()) + list_experiments(RECORDED)[::-1]
+    known = {e.id: e for e in found if isinstance(e.experiment, kind)}
     if started := st.session_state.pop("started experiment", None):
         st.session_state["experiment"] = started
     asked = st.session_state.get("experiment")
-    if asked is not None and not str(asked).startswith(kind):
+    if asked is not None and not str(asked).startswith(kind.name()):
         address.forget("experiment")
     elif asked is not None and asked not in known:
         st.warning(f"There is no experiment {escape(str(asked)[:40])} here (any more); another is shown.")
@@ -64,12 +76,8 @@ def choose(kind: str) -> Stored | None:
 
 def name_of(e: Stored) -> str:
     """e.g. ``digits, 8% planted, PGD-AT 0.1, 20%, 5 seeds · 6b1f``."""
-    settings, base = e.settings, e.settings["base"]
-    eps = show_fraction(base["eps"])
-    share = f", {percent(settings['share'])}" if "share" in settings else ""
-    words = f"{data_of(base)}, {OBJECTIVES[base['objective']['kind']]} {eps}{share},"
-    words += f" {settings['seeds']} seed{'s' if settings['seeds'] > 1 else ''}"
-    return f"{words} · {'recorded' if e.is_recorded else e.id[-4:]}"  # a list is not drawn again as its states change
+    which = "recorded" if e.is_recorded else e.id[-4:]  # a list is not drawn again as its states change
+    return f"{e.experiment.in_words} · {which}"
 
 
 def watch(e: Stored) -> Result | None:
@@ -163,36 +171,21 @@ def _do(action: str, e: Stored) -> None:
 
 @st.cache_resource(max_entries=16, show_spinner="Counting …")
 def _result(path: str, done: int) -> Result:  # noqa: ARG001  # another result once another run is done
-    return result_of(Stored(Path(path)))
+    return Stored(Path(path)).result()
 
 
 def show(e: Stored, result: Result) -> None:
-    """Verdict, charts, images, numbers, and what stands beside them."""
+    """Agreement, charts, images, numbers, and what stands beside them."""
     for claim in result.claims:
-        with st.container(border=True):
-            said, was = st.columns([2, 3])
-            said.caption("The article")
-            said.markdown(escape(claim.article))
-            was.caption(f"Here{MARKS[claim.badge]}")
-            was.markdown(escape(claim.seen))
-            if claim.numbers:
-                was.caption("\n".join(f"- {escape(line)}" for line in claim.numbers))
-    if e.kind != "membership":
+        _show_claim(claim)
+    if e.experiment.tells_best_from_last:
         st.caption("Best: the checkpoint chosen on validation images. Last: after the last epoch.")
-    grid = st.grid(2, min_column_width=420, gap=("small", "large"))
-    for number, dots in enumerate(result.dots):
-        with grid.cell():
-            st.markdown(f"**{escape(dots.title)}**")
-            st.plotly_chart(figures.dots(dots), key=f"dots {number}", config=BARE, alt=dots.title)
-    for number, chart in enumerate(result.charts):
-        with grid.cell():
-            st.markdown(f"**{escape(chart.title)}**")
-            st.plotly_chart(figures.lines(chart), key=f"lines {number}", config=BARE, alt=chart.title)
+    _show_charts(result)
     for title, table in result.tables.items():
         st.markdown(f"**{escape(title)}**")
-        if title == membership.BY_IMAGE:
-            table = _chosen_images(e, table)
         st.dataframe(table, hide_index=True, alt=title)
+    if result.by_image:
+        _show_by_image(result.by_image)
     _show_images(e, result.images)
     with st.expander("All numbers", key="numbers"):
         st.dataframe(result.table(), hide_index=True, alt="All numbers of this experiment")
@@ -200,25 +193,50 @@ def show(e: Stored, result: Result) -> None:
         st.caption(escape(note))
 
 
-def _chosen_images(e: Stored, table: pd.DataFrame) -> pd.DataFrame:
-    """Answers for the ids somebody asks for; the hardest where nobody does."""
+def _show_claim(claim: Claim) -> None:
+    with st.container(border=True):
+        said, was = st.columns([2, 3])
+        said.caption("The article")
+        said.markdown(escape(claim.article))
+        was.caption(f"Here{MARKS[claim.badge]}")
+        was.markdown(escape(claim.seen))
+        if claim.numbers:
+            was.caption("\n".join(f"- {escape(line)}" for line in claim.numbers))
+
+
+def _show_charts(result: Result) -> None:
+    grid = st.grid(2, min_column_width=420, gap=("small", "large"))
+    drawn = [(f"dots {n}", dots.title, figures.dots(dots)) for n, dots in enumerate(result.dots)]
+    drawn += [(f"lines {n}", chart.title, figures.lines(chart)) for n, chart in enumerate(result.charts)]
+    for key, title, figure in drawn:
+        with grid.cell():
+            st.markdown(f"**{escape(title)}**")
+            st.plotly_chart(figure, key=key, config=BARE, alt=title)
+
+
+def _show_by_image(by_image: ByImage) -> None:
+    st.markdown(f"**{escape(by_image.title)}**")
     text = st.text_input(
         "Which images",
         key="which images",
         placeholder="the hardest; or ids, e.g. 31, 44",
         help="Ids of training images, as galleries and tables show them.",
     )
+    st.dataframe(_chosen_images(by_image, text or ""), hide_index=True, alt=by_image.title)
+
+
+def _chosen_images(by_image: ByImage, text: str) -> pd.DataFrame:
+    """Of the ids somebody asks for; of the hardest where nobody does."""
     try:
-        ids = [int(part) for part in (text or "").replace(",", " ").split()]
+        ids = [int(part) for part in text.replace(",", " ").split()]
     except ValueError:
         st.warning(f"{escape(repr(text[:40]))} is no list of ids; write numbers such as 31, 44.")
-        return table
-    o = e.outcomes()
-    unknown = [i for i in ids if not 0 <= i < o.count]
-    if unknown:
-        st.warning(f"There is no image {unknown[0]}; ids run from 0 to {o.count - 1:,}.")
-    found = membership.answers(e.settings, o, [i for i in ids if 0 <= i < o.count])
-    if ids and not len(found):
+        return by_image.table
+    known = [i for i in ids if 0 <= i < by_image.ids_below]
+    if unknown := [i for i in ids if i not in known]:
+        st.warning(f"There is no image {unknown[0]}; ids run from 0 to {by_image.ids_below - 1:,}.")
+    found = by_image.of(known) if known else by_image.table
+    if not len(found):
         st.warning("None of these is a training image.")
     return found
 
@@ -232,7 +250,7 @@ def _show_images(e: Stored, lists: Sequence[Images]) -> None:
     except UserError as error:
         st.warning(escape(str(error)) + ". Numbers are shown without pictures.", icon=":material/hide_image:")
         return
-    run = e.runs().get(role_of(ALL, int(e.settings["base"]["seed"])))
+    run = e.runs().get(role_of(ALL, e.experiment.base.seed))
 
     def picked(example: int) -> None:
         if run:
@@ -264,12 +282,8 @@ def _tile(facts: store.Facts, difficulty: NDArray[np.float64], example: int) -> 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _difficulty(path: str, done: int) -> NDArray[np.float64]:  # noqa: ARG001
-    """(N,): of training and test examples, mean over the seeds; NaN where none has one."""
-    scores = Stored(Path(path)).outcomes().scores
-    means = scores.groupby("id")["difficulty"].mean()
-    found = np.full(int(scores["id"].max()) + 1, np.nan)
-    found[means.index.to_numpy()] = means.to_numpy()
-    return found
+    """(N,): of the examples of all parts, mean over the seeds; NaN where none has one."""
+    return Stored(Path(path)).outcomes().mean_difficulty(PARTS)
 
 
 def _export(e: Stored, result: Result) -> None:
