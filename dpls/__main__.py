@@ -1,6 +1,6 @@
 """python -m dpls."""
 
-from dpls.cli import main
+from dpls.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -148,7 +148,7 @@ LIGHT = (
     "dpls.experiments.figures",
     "dpls.difficulty.verdict",
     "dpls.charts",
-    "dpls.cli",
+    "dpls.cli.main",
 )
 """What pages and commands use without torch. One interpreter imports them all, in turn, and names the first that brings it."""
 

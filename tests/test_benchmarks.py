@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from torchvision import datasets
 
-from dpls.cli import main
+from dpls.cli.main import main
 from dpls.component import Component
 from dpls.data import PARTS, TEST, TRAIN, Cifar10, Data, FashionMnist, benchmarks
 from dpls.errors import UserError

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dpls.cli import main
+from dpls.cli.main import main
 from dpls.recipe import preset_names
 from dpls.runs.directory import Run
 from dpls.runs.folder import list_runs

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dpls.cli import main
+from dpls.cli.main import main
 from dpls.data import TRAIN
 from dpls.errors import UserError
 from dpls.experiments import cost as costs

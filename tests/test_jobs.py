@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dpls.cli import main
+from dpls.cli.main import main
 from dpls.errors import UserError
 from dpls.jobs import slots
 from dpls.jobs.launchers import take_up

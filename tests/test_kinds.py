@@ -17,7 +17,7 @@ from hypothesis import settings as examples_of
 from hypothesis import strategies as st
 
 from dpls import intervals
-from dpls.cli import main
+from dpls.cli.main import main
 from dpls.errors import UserError
 from dpls.experiments import kinds
 from dpls.experiments.base import Experiment

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpls.cli import main
+from dpls.cli.main import main
 from dpls.errors import UserError
 from dpls.runs import scores
 from dpls.runs.directory import Run

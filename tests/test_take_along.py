@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dpls import DifficultyTracker, read_factors, smoothing_factors
-from dpls.cli import main
+from dpls.cli.main import main
 from dpls.data import TRAIN
 from dpls.data.cache import image_hashes, open_dataset
 from dpls.difficulty.record import Epoch

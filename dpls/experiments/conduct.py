@@ -10,9 +10,10 @@ from filelock import FileLock
 from dpls.data import TRAIN
 from dpls.errors import UserError
 from dpls.experiments.base import Experiment, Planned
-from dpls.experiments.stored import Stored, identify, key_of, state_of
+from dpls.experiments.stored import Stored, identify, state_of
 from dpls.jobs.launchers import Launcher, take_up
 from dpls.jobs.queue import WAITING, hindrance
+from dpls.recipe import same_run
 from dpls.runs.directory import SCHEMA, Run
 from dpls.runs.files import create_folder, data_root, now, write_json
 
@@ -30,7 +31,7 @@ def submit_all(experiment: Experiment, runs: Path) -> Stored:
 
     settings = experiment.model_dump(mode="json")
     plan = experiment.plan()
-    path = runs / "experiments" / identify(settings)
+    path = runs / "experiments" / identify(experiment)
     stored = Stored(path)
     if stored.is_complete and stored.sees(experiment):
         return stored  # whether its runs are still there or not
@@ -45,7 +46,7 @@ def submit_all(experiment: Experiment, runs: Path) -> Stored:
                 continue
             known = stored.known(experiment) if known is None else known  # where all is there, images are not needed
             config = planned.resolved(ids)
-            key = key_of(config.model_dump(mode="json"))
+            key = same_run(config)
             if key not in known:
                 after = Run(runs / ids[planned.after]) if planned.after else None
                 known[key] = submit(config, runs, planned.role, after, path.name)

@@ -17,9 +17,9 @@ from dpls.difficulty.record import RECORDED, Epoch
 from dpls.evaluations.judge import correct
 from dpls.experiments.base import Experiment, Planned
 from dpls.experiments.conduct import check_plan
-from dpls.experiments.stored import Stored, identify, key_of
+from dpls.experiments.stored import Stored, identify
 from dpls.jobs.estimate import epoch_passes, forward_operations, in_words, outline_of, total_passes
-from dpls.recipe import Phase, RunConfig
+from dpls.recipe import Phase, RunConfig, same_run
 from dpls.runs.files import data_root
 from dpls.training.loop import Parts, build, sweep, train_epoch
 
@@ -102,7 +102,7 @@ def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = Non
 
 
 def _missing(experiment: Experiment, plan: list[Planned], runs: Path) -> list[Planned]:
-    stored = Stored(runs / "experiments" / identify(experiment.model_dump(mode="json")))
+    stored = Stored(runs / "experiments" / identify(experiment))
     if stored.is_complete and stored.sees(experiment):
         return []
     players = stored.players()
@@ -113,7 +113,7 @@ def _missing(experiment: Experiment, plan: list[Planned], runs: Path) -> list[Pl
     for planned in plan:
         if planned.role not in ids and all(role in ids for role in planned.scores):
             known = stored.known(experiment) if known is None else known
-            found = known.get(key_of(planned.resolved(ids).model_dump(mode="json")))
+            found = known.get(same_run(planned.resolved(ids)))
             if found:
                 ids[planned.role] = found.id
                 if found.status()["state"] == "done":

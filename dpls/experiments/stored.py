@@ -5,12 +5,9 @@ settings, and a run that is there already plays its role, so starting it again t
 torch; ``conduct`` starts and stops.
 """
 
-import hashlib
 import io
-import json
 import re
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,11 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from dpls.component import canonical, digest, validated
 from dpls.errors import UserError
 from dpls.experiments.base import Experiment
 from dpls.experiments.kinds import checked
 from dpls.experiments.outcomes import Outcomes, gather
 from dpls.experiments.result import Result
+from dpls.recipe import anywhere, same_run
 from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, data_root, read_json, write_whole
 from dpls.runs.folder import list_runs
@@ -218,23 +217,19 @@ def _is_whole(stored: Stored) -> bool:
         return False
 
 
-def identify(settings: Mapping[str, Any]) -> str:
+def identify(experiment: Experiment) -> str:
     """The name of the experiment with these settings; where it computes does not matter."""
-    plain = {**settings, "base": {k: v for k, v in settings["base"].items() if k != "device"}}
-    return f"{settings['kind']}-{hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:10]}"
+    anyhow = validated(experiment.model_copy(update={"base": anywhere(experiment.base)}))
+    return f"{experiment.name()}-{digest(canonical(anyhow))[:10]}"
 
 
 def by_config(runs: Path, fingerprint: str) -> dict[str, Run]:
-    """{key of a configuration: the run with it on these images}, a finished one before others, none that is lost."""
+    """{``same_run`` of a configuration: the run with it on these images}, a finished one before others, none that is
+    lost."""
     found: dict[str, Run] = {}
     ranked = sorted(list_runs(runs), key=lambda run: (state_of(run) == "done", run.id))
     for run in ranked:
         with suppress(UserError, KeyError):
             if not _is_lost(run) and run.config()["fingerprint"] == fingerprint:
-                found[key_of(run.config()["config"])] = run
+                found[same_run(run.recipe())] = run
     return found
-
-
-def key_of(config: Mapping[str, Any]) -> str:
-    """Equal where two runs would do the same; where they compute does not matter."""
-    return json.dumps({k: v for k, v in config.items() if k != "device"}, sort_keys=True)

@@ -1,0 +1,101 @@
+"""Commands that look at runs and take along what is there: runs, export, scores."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dpls.cli.making import Command
+from dpls.errors import UserError
+from dpls.runs.folder import find_run, list_runs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+def add(command: Command) -> None:
+    runs = command("runs", _runs, "list the runs, or report on one")
+    runs.add_argument("run", nargs="?")
+    runs.add_argument("--json", action="store_true", help="everything, for programs")
+    export = command("export", _export, "write a run's per-example table")
+    export.add_argument("run")
+    export.add_argument("--factors", action="store_true", help="training images alone: id, hash, difficulty, factor")
+    export.add_argument("--to", type=Path, required=True, help="a .csv, .parquet or .npz file")
+    scores = command("scores", _scores, "show scores computed elsewhere like a measure, in all runs on these images")
+    scores.add_argument("run")
+    scores.add_argument("file", type=Path, help="a .csv, .parquet, .npz or .npy file of scores by hash, id or order")
+    scores.add_argument("--name", help="what to call them (default: the file's name)")
+    scores.add_argument("--lower-is-harder", action="store_true")
+
+
+def _runs(args: argparse.Namespace) -> int:
+    from dpls.runs.report import report, row
+
+    if args.run:
+        run = find_run(args.runs, args.run)
+        print(json.dumps(row(run), indent=1) if args.json else report(run))
+        return 0
+    rows = [row(run) for run in list_runs(args.runs)]
+    if args.json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    if not rows:
+        print(f"no runs in {args.runs}; start one with: python -m dpls train demo")
+    for r in rows:
+        best = [e for e in r["evaluations"] if e["checkpoint"] == "best"]
+        accuracies = [
+            f"{e['attack'].split(',')[0]}{_eps(e)} {e['accuracy']:.1%} [{e['low']:.1%}, {e['high']:.1%}]" for e in best
+        ]
+        epochs = f"{r['epoch']}/{r['epochs']}"
+        print(f"{r['id']}  {r['state']:<11} {epochs:>9}  {'  '.join([*accuracies, r['label']])}".rstrip())
+    return 0
+
+
+def _eps(evaluation: dict[str, Any]) -> str:
+    from dpls.component import show_fraction
+
+    eps = evaluation["settings"].get("eps")
+    return "" if eps is None else f" {show_fraction(eps)}"
+
+
+def _export(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    table = find_run(args.runs, args.run).examples()
+    if args.factors:
+        from dpls.runs.sidecar import sidecar
+
+        table = sidecar(table)
+    match args.to.suffix:
+        case ".csv":
+            table.to_csv(args.to, index=False)
+        case ".parquet":
+            table.to_parquet(args.to, index=False)
+        case ".npz":
+            np.savez_compressed(args.to, allow_pickle=False, **{str(n): _plain(c) for n, c in table.items()})
+        case suffix:
+            raise UserError(
+                f"cannot export to {suffix or 'a file without an ending'}; choose a .csv, .parquet or .npz file"
+            )
+    print(f"{len(table):,} examples written to {args.to}")
+    return 0
+
+
+def _plain(column: "pd.Series") -> "np.ndarray":
+    """As an array that numpy reads back without pickle: text as unicode, outcomes as 0, 1 and NaN."""
+    if column.dtype == "boolean":
+        return column.astype("float32").to_numpy()
+    return column.to_numpy(dtype="U") if column.dtype.kind not in "iuf" else column.to_numpy()
+
+
+def _scores(args: argparse.Namespace) -> int:
+    from dpls.runs import scores
+
+    run = find_run(args.runs, args.run)
+    values = scores.read_scores(args.file, run.examples(), lower_is_harder=args.lower_is_harder)
+    name = args.name or args.file.stem
+    scores.keep(args.runs, run.config()["fingerprint"], name, values)
+    known = int((values == values).sum())
+    print(f"{name}: scores of {known:,} of {len(values):,} images; choose them as a measure on the pages")
+    return 0

@@ -1,0 +1,52 @@
+"""From a command line to an exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dpls.cli import checking, looking, making
+from dpls.errors import UserError
+from dpls.runs.files import runs_root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0; 2 where something is wrong before the start, 1 where a run fails; both with a sentence on stderr."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = parser(next(iter(arguments), "")).parse_args(arguments)
+    # Before torch is loaded: threads that wait shall sleep. Spinning ones bring nothing when the processor is free, and
+    # cost a factor of five when somebody else uses it, as the app that shows this run does (docs/results.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        return int(args.command(args))
+    except UserError as error:
+        print(f"dpls: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("dpls: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        print(f"dpls: cannot read or write: {error}", file=sys.stderr)
+        return 2
+
+
+def parser(first: str) -> argparse.ArgumentParser:
+    """``first``: the command that is asked for; what takes long to describe is described for it alone."""
+    found = argparse.ArgumentParser(
+        prog="python -m dpls", description="Difficulty proportional label smoothing, per example."
+    )
+    commands = found.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: object, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.set_defaults(command=function)
+        sub.add_argument("--runs", type=Path, default=runs_root(), help="folder of runs (default: DPLS_RUNS, or runs)")
+        return sub
+
+    making.add(command, first)
+    checking.add(command)
+    looking.add(command)
+    return found

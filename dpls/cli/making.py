@@ -1,0 +1,140 @@
+"""Commands that make something: train, experiment, work."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from dpls.errors import UserError
+from dpls.runs.directory import Run
+
+Command: TypeAlias = Callable[[str, object, str], argparse.ArgumentParser]
+"""Adds a command: its name, what is called with the arguments, a sentence of help."""
+DETACH = "leave it to the launcher and return; it goes on when the terminal is closed"
+
+
+def add(command: Command, first: str) -> None:
+    """``first``: the command that is asked for."""
+    train = command("train", _train, "train a preset or a configuration file, evaluate it, print the run id last")
+    train.add_argument("config", metavar="PRESET-OR-FILE")
+    train.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="e.g. --set phases.1.factors.lambda_min=0.7"
+    )
+    train.add_argument("--label", default="", type=_one_line, help="a name of your own for the run")
+    train.add_argument("--detach", action="store_true", help=DETACH)
+    experiment = command(
+        "experiment", _experiment, "run one of the memorization experiments, or a sweep of lambda_min; or go on"
+    )
+    if first == "experiment":  # the registry takes longer to load than most commands take
+        _experiment_arguments(experiment)
+    work = command("work", _work, "work on a run directory: start or resume it")
+    work.add_argument("directory", type=Path, metavar="DIR")
+    work.add_argument("--if-queued", action="store_true", help="only if it still waits; then what else waits")
+
+
+def _experiment_arguments(experiment: argparse.ArgumentParser) -> None:
+    from dpls.experiments.kinds import KINDS, PRESETS
+
+    experiment.add_argument("kind", choices=[*KINDS])
+    experiment.add_argument("preset", metavar="PRESET", help=f"{', '.join(PRESETS)}; or what train takes, as the base")
+    experiment.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="e.g. --set seeds=1 --set base.net.width=16"
+    )
+    experiment.add_argument("--plan", action="store_true", help="say what it would run and cost, and start nothing")
+    experiment.add_argument("--detach", action="store_true", help=DETACH)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _train(args: argparse.Namespace) -> int:
+    from dpls.jobs.launchers import launcher
+    from dpls.jobs.submission import submit
+    from dpls.recipe import make_config, override, read_settings
+
+    config = make_config(override(read_settings(args.config), args.set))
+    run = submit(config, args.runs, args.label)
+    parent = run.config()["parent"]
+    if parent:
+        print(f"the first {parent['epoch']} epochs are those of run {parent['run']}", flush=True)
+    if args.detach:
+        launcher().submit(run)
+        print(run.id)
+        return 0
+    return _work_on(run)
+
+
+def _experiment(args: argparse.Namespace) -> int:
+    from dpls.experiments.conduct import start, submit_all
+    from dpls.experiments.cost import cost
+    from dpls.experiments.foreground import work_through
+    from dpls.experiments.kinds import read_experiment
+    from dpls.jobs.launchers import launcher
+
+    experiment = read_experiment(args.kind, args.preset, args.set)
+    print(cost(experiment, args.runs).in_words, flush=True)
+    if args.plan:
+        for planned in experiment.plan():
+            print(f"  {planned.role}" + (f"  (from epoch {experiment.border} on)" if planned.after else ""))
+        return 0
+    if args.detach:
+        print(start(experiment, args.runs, launcher()).id)
+        return 0
+    stored = submit_all(experiment, args.runs)
+    if not work_through(stored):
+        return 1
+    print(stored.result().text())
+    print(stored.id)
+    return 0
+
+
+def _work(args: argparse.Namespace) -> int:
+    path = args.directory.resolve()
+    if not (path / "config.json").exists():
+        raise UserError(f"{str(args.directory)!r} is no run directory; list runs with `python -m dpls runs`")
+    return _work_through(Run(path)) if args.if_queued else _work_on(Run(path))
+
+
+def _work_through(run: Run) -> int:
+    """Works on a run that waits, then on what else waits in its folder: loading torch takes longer than many a run."""
+    from dpls.jobs import worker
+    from dpls.jobs.queue import next_ready
+
+    tried: set[str] = set()
+    waiting = next_ready(run.path.parent, first=[run])
+    while waiting:
+        try:
+            tried.add(waiting.id)
+            worker.work(waiting, if_queued=True)
+        except worker.Stopped as stopped:
+            if not stopped.asked:
+                return 1
+        except UserError as error:
+            print(f"dpls: {error}", file=sys.stderr)
+        waiting = next_ready(run.path.parent, tried)
+    return 0
+
+
+def _work_on(run: Run) -> int:
+    from dpls.jobs import worker
+    from dpls.jobs.queue import hindrance
+
+    with run.lock():  # refused before the start where another worker holds it
+        pass
+    if hindered := hindrance(run):
+        raise UserError(f"run {run.id} cannot start yet: {hindered[1]}")
+    try:
+        with worker.shown_log():
+            worker.work(run)
+    except worker.Stopped:
+        return 1
+    except UserError as error:
+        print(f"dpls: {error}", file=sys.stderr)
+        return 1
+    from dpls.runs.report import report
+
+    print(report(run))
+    print(run.id)
+    return 0
