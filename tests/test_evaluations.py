@@ -241,9 +241,22 @@ def test_a_torn_last_line_is_skipped(
     chunks = interrupted(run, trained, monkeypatch)
     with chunks.open("ab") as file:
         file.write(torn)
+    interrupted(run, trained, monkeypatch, after=2)  # what is appended behind it counts, too
     sizes = counted(monkeypatch)
     made(run, trained)
-    assert len(sizes) == 3
+    assert len(sizes) == 1
+    assert_same(run, undisturbed)
+
+
+def test_a_file_torn_in_its_first_chunk_begins_again(
+    trained: nn.Module, run: Run, undisturbed: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks = interrupted(run, trained, monkeypatch)
+    chunks.write_bytes(chunks.read_bytes().split(b"\n")[0] + b'\n{"ids": [')
+    interrupted(run, trained, monkeypatch, after=2)
+    sizes = counted(monkeypatch)
+    made(run, trained)
+    assert len(sizes) == 4
     assert_same(run, undisturbed)
 
 
@@ -300,9 +313,9 @@ def test_a_finished_one_of_other_weights_or_without_its_table_is_made_again(
 
 
 def test_what_is_said_of_an_evaluation_is_written_last(
-    trained: nn.Module, run: Run, tens: None, monkeypatch: Any
+    trained: nn.Module, run: Run, tens: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A table alone, or chunks alone, are no evaluation."""
+    """A table alone, or chunks alone, are no evaluation; nor is a new table what an older evaluation speaks of."""
     real, order = Path.replace, []
 
     def replace(self: Path, target: Path) -> Path:
@@ -312,7 +325,10 @@ def test_what_is_said_of_an_evaluation_is_written_last(
 
     monkeypatch.setattr(Path, "replace", replace)
     made(run, trained)
-    assert order == [".parquet", ".json"]
+    with torch.no_grad():
+        trained[-1].weight.neg_()
+    made(run, trained)
+    assert order == [".parquet", ".json"] * 2
 
 
 @pytest.mark.parametrize("after", [0, 3])
