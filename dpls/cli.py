@@ -66,12 +66,7 @@ def _parser(first: str) -> argparse.ArgumentParser:
     work.add_argument("directory", type=Path, metavar="DIR")
     work.add_argument("--if-queued", action="store_true", help="only if it still waits; then what else waits")
     evaluate = command("evaluate", _evaluate, "evaluate a checkpoint of a run on its test images")
-    evaluate.add_argument("run")
-    evaluate.add_argument("--attack", default="pgd20", help="pgd20, or any other number of steps (default: pgd20)")
-    evaluate.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. --set eps=4/255 --set step=2/255"
-    )
-    evaluate.add_argument("--checkpoint", default="best", help="best, last or an epoch (default: best)")
+    _evaluation_arguments(evaluate)
     runs = command("runs", _runs, "list the runs, or report on one")
     runs.add_argument("run", nargs="?")
     runs.add_argument("--json", action="store_true", help="everything, for programs")
@@ -103,6 +98,15 @@ def _experiment_arguments(experiment: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="PATH=VALUE", help="e.g. --set seeds=1 --set base.net.width=16"
     )
     experiment.add_argument("--plan", action="store_true", help="say what it would run and cost, and start nothing")
+
+
+def _evaluation_arguments(evaluate: argparse.ArgumentParser) -> None:
+    evaluate.add_argument("run")
+    evaluate.add_argument("--attack", default="pgd20", help="pgd20, or any other number of steps (default: pgd20)")
+    evaluate.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. --set eps=4/255 --set step=2/255"
+    )
+    evaluate.add_argument("--checkpoint", default="best", help="best, last or an epoch (default: best)")
 
 
 def _one_line(text: str) -> str:
