@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples_of
 from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
 
 from dpls import intervals
 from dpls.cli.main import main
@@ -112,6 +113,25 @@ def test_the_command_line_lists_every_kind_and_preset(capsys: pytest.CaptureFixt
         main(["experiment", "--help"])
     text = capsys.readouterr().out
     assert all(name in text for name in (*KINDS, *PRESETS))
+
+
+@every_kind
+def test_an_untouched_form_asks_for_the_preset(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dpls.ui import experiment_form
+
+    asked: list[Experiment] = []
+    monkeypatch.setattr(experiment_form, "_cost_and_start", asked.append)
+    monkeypatch.setenv("DPLS_RUNS", str(tmp_path / "runs"))
+    code = f"""
+from dpls.experiments.kinds import KINDS
+from dpls.ui import experiment_form
+experiment_form.offer(KINDS[{kind!r}])
+"""
+    app = AppTest.from_string(code, default_timeout=60).run()
+    assert not app.exception and not app.error
+    for preset in PRESETS:
+        app.selectbox(key=f"base {kind}").set_value(preset).run()
+        assert not app.exception and asked[-1] == read_experiment(kind, preset, [])
 
 
 # Folders
