@@ -31,7 +31,7 @@ from dpls.evaluations.conduct import evaluate, evaluation_name
 from dpls.evaluations.evaluation import Evaluation
 from dpls.evaluations.judge import correct
 from dpls.evaluations.store import Store
-from dpls.jobs.launchers import finish as finishing
+from dpls.jobs import finish as finishing
 from dpls.jobs.submission import submit
 from dpls.jobs.worker import Stopped, work
 from dpls.runs.directory import Run
