@@ -1,10 +1,4 @@
-"""The kinds of experiments, a file each. A new one is a file here, its import, and its name in the list. No torch.
-
-pruning       drop the hardest at the decay of the learning rate
-subsets       train on the hardest alone
-membership    train with some images and without them, and test on these
-smoothing     try values of lambda_min; it has the page Smoothing
-"""
+"""The kinds of experiments, a file each. A new one is a file here, its import, and its name in the list. No torch."""
 
 from typing import Any
 
