@@ -7,16 +7,20 @@ import hashlib
 
 import pytest
 
-from dpls.experiments.stored import Stored, list_experiments
+from dpls.experiments.kinds import KINDS, read_experiment
+from dpls.experiments.stored import Stored, identify, list_experiments
+from dpls.recipe import hash_at, make_config, read_settings
+from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED
+from dpls.runs.folder import list_runs
 
 SAID = {
-    "membership-5815ec9dc1": "de2c562af2d145f5",
-    "membership-fd04e1f779": "1833116333e43a79",
-    "pruning-06fd92e89d": "4f01640b5959048c",
-    "pruning-2b87452416": "74ea2ba458593f4c",
-    "smoothing-dc378a7066": "6fd0fad8f2921959",
-    "subsets-0635bde4d5": "69d2ab46ff2ca0fa",
+    "membership-671ee50bc8": "de2c562af2d145f5",
+    "membership-c2b9ad7096": "1833116333e43a79",
+    "pruning-3d267914fe": "4f01640b5959048c",
+    "pruning-a9559a6dfe": "74ea2ba458593f4c",
+    "smoothing-dd7a2c266a": "6fd0fad8f2921959",
+    "subsets-e5fa7efb6c": "69d2ab46ff2ca0fa",
 }
 """{experiment: digest of its text, its table, and its numbers to 6 decimals}."""
 
@@ -34,3 +38,28 @@ def test_a_recorded_experiment_says_what_it_said(stored: Stored) -> None:
 
 def test_all_of_them_are_there() -> None:
     assert {stored.id for stored in list_experiments(RECORDED)} == SAID.keys()
+
+
+@pytest.mark.parametrize("stored", list_experiments(RECORDED), ids=lambda e: e.id)
+def test_a_recorded_experiment_has_the_name_its_settings_give_it(stored: Stored) -> None:
+    assert identify(stored.experiment) == stored.id
+
+
+def test_they_are_those_that_the_presets_ask_for() -> None:
+    natural = ["sweep=[]", "doses=[]", "standard=false"]
+    asked = [read_experiment(kind, "two-core", []) for kind in KINDS]
+    asked += [
+        read_experiment("membership", "two-core-natural", []),
+        read_experiment("pruning", "two-core-natural", natural),
+    ]
+    assert {identify(experiment) for experiment in asked} == SAID.keys()
+
+
+@pytest.mark.parametrize("run", list_runs(RECORDED), ids=lambda run: run.label())
+def test_a_recorded_run_has_the_hashes_its_settings_give_it(run: Run) -> None:
+    """So what somebody trains from the same preset is known to be the same."""
+    stored, config = run.config(), run.recipe()
+    preset = {"Demo, adversarial": "demo", "Demo, standard": "demo-standard"}[run.label()]
+    assert config == make_config(read_settings(preset))
+    assert stored["recipe_hash"] == hash_at(config, config.epochs, stored["fingerprint"])
+    assert stored["states"] == {str(e): hash_at(config, e, stored["fingerprint"]) for e in config.borders}
