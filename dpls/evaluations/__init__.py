@@ -18,7 +18,7 @@ from dpls.component import members
 from dpls.errors import UserError
 
 AnyEvaluation: TypeAlias = AnyAttack
-"""What can be made beside the clean evaluation: ``AnyAttack | Another``."""
+"""What can be made beside the clean one; of two: ``Annotated[AnyAttack | Other, Field(discriminator="kind")]``."""
 
 
 def named(name: str) -> AnyEvaluation:

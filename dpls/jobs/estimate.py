@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dpls.attacks import AnyAttack
+from dpls.attacks import Attack
 from dpls.data import PARTS, TEST, TRAIN, VALIDATION, Dataset
 from dpls.data.source import Outline
 from dpls.device import resolve_device
@@ -66,7 +66,7 @@ def passes_a_step(config: RunConfig, phase: Phase) -> float:
     return objective.passes + observed
 
 
-def _attacked(attack: AnyAttack, config: RunConfig) -> float:
+def _attacked(attack: Attack, config: RunConfig) -> float:
     """Forward passes' worth of one image in an evaluation."""
     share = ATTACKED_SHARE if config.objective.attacks else ATTACKED_SHARE_STANDARD
     return 2 + attack.passes * share
