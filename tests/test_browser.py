@@ -521,16 +521,21 @@ def test_a_click_before_the_page_is_whole_loses_nothing(server: Server, page: Pa
     """Trap: widgets load late, and one that missed the answer with its value would show and send its default."""
 
     late: list[Route] = []
+    clicked = False
+
+    def keep(route: Route) -> None:
+        route.continue_() if clicked else late.append(route)
+
     run = next(r for r in list_runs(server.runs) if r.label() == "made")
     finish(server.runs)  # a newer one, which is the default
     asked = {"run": run.id, "measure": "aum", "scale": "rank", "T": "5", "class": "pear"}
-    page.route(re.compile("js/(Selectbox|ButtonGroup|Slider|Multiselect)[.]"), late.append)
+    page.route(re.compile("js/(Selectbox|ButtonGroup|Slider|Multiselect)[.]"), keep)
     page.goto(f"{server.url}/difficulty?{urlencode(asked)}")
     form = page.get_by_text("Scores computed elsewhere", exact=True)
     form.click()
     expect(page.get_by_test_id("stFileUploader")).to_be_visible()
     assert late
-    page.unroute_all()
+    clicked = True
     for route in late:
         route.continue_()
     expect(page.get_by_label("Run", exact=True)).to_have_value(manage.store.name_of(run))
