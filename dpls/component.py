@@ -48,10 +48,10 @@ def digest(*parts: Any) -> str:
 
 
 def members(family: Any) -> tuple[Any, ...]:
-    """The classes of a family: of ``Annotated[A | B, ...]``, of ``A | B``, or of A alone."""
+    """The classes of a family: of ``Annotated[A | B, ...]``, of ``A | B``, of A alone; of families in one, all."""
     if get_origin(family) is Annotated:
-        family = get_args(family)[0]
-    return get_args(family) or (family,)
+        return members(get_args(family)[0])
+    return tuple(c for part in get_args(family) for c in members(part)) or (family,)
 
 
 def parse_fraction(value: Any) -> Any:

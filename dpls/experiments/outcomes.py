@@ -182,7 +182,7 @@ def _outcomes(run: Run) -> pd.DataFrame:
         if e["attack"] != "clean":
             attack = e["attack"]
         column = f"{'clean' if e['attack'] == 'clean' else 'attacked'}_{e['checkpoint']}"
-        values = pd.read_parquet(run.evaluations / f"{name}.parquet").set_index("id")["correct"]
+        values = run.outcomes(name).set_index("id")["correct"]
         known = found["id"].map(values)
         right[column] = np.where(known.notna(), known.astype(float), right[column])
     found = found.assign(**right)

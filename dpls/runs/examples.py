@@ -44,7 +44,7 @@ def build_examples(config: RunConfig, run: Run, dataset: Dataset, hashes: np.nda
     if said is not None:
         table["predicted"] = np.array(dataset.classes)[said.argmax(1)]
     for evaluation in run.evaluation_names(others=True):
-        outcome = pd.read_parquet(run.evaluations / f"{evaluation}.parquet").set_index("id")["correct"]
+        outcome = run.outcomes(evaluation).set_index("id")["correct"]
         column = "correct_clean" if evaluation == "clean_best" else f"correct_{evaluation}"
         table[column] = table["id"].map(outcome).astype("boolean")
     return table

@@ -93,10 +93,7 @@ def difference(first: Run, second: Run, evaluation: str) -> intervals.Difference
         return None
     if first.evaluation(evaluation)["settings"] != second.evaluation(evaluation)["settings"]:
         return None
-    before, after = (
-        pd.read_parquet(run.evaluations / f"{evaluation}.parquet").set_index("id")["correct"].astype(float)
-        for run in (first, second)
-    )
+    before, after = (run.outcomes(evaluation).set_index("id")["correct"].astype(float) for run in (first, second))
     shared = before.index.intersection(after.index)
     return intervals.difference(before[shared].to_numpy()[None], after[shared].to_numpy()[None])
 
