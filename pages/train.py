@@ -6,7 +6,7 @@ from dpls.errors import UserError
 from dpls.runs.directory import Run
 from dpls.runs.files import runs_root
 from dpls.runs.folder import list_runs
-from dpls.ui import address, live, store
+from dpls.ui import address, live, start, store
 from dpls.ui.frame import page, read_only
 
 
@@ -32,8 +32,6 @@ def choose() -> Run | None:
 with page("Train", "Start a run and watch it. It goes on when you close the page or the app."):
     if read_only():
         raise UserError("this app only shows runs (DPLS_READONLY is set); start one without it to train")
-    with st.spinner("Loading PyTorch, once …"):  # below the page's head, for it takes seconds
-        from dpls.ui import start
     start.offer(*start.ask())
     if watched := choose():
         live.watch(watched)

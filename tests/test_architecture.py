@@ -144,6 +144,7 @@ LIGHT = (
     "dpls.runs.choice",
     "dpls.runs.examples",
     "dpls.jobs.launchers",
+    "dpls.jobs.estimate",
     "dpls.experiments.stored",
     "dpls.experiments.figures",
     "dpls.difficulty.verdict",
@@ -154,7 +155,7 @@ LIGHT = (
 
 
 def test_settings_results_and_pages_load_no_torch() -> None:
-    modules = [*LIGHT, *(m for m in MODULES if room_of(m) == "ui" and m not in LOADS_TORCH)]
+    modules = [*LIGHT, *(m for m in MODULES if room_of(m) == "ui")]
     code = f"""
 import sys, json
 from importlib import import_module
@@ -165,10 +166,6 @@ for name in {json.dumps(modules)}:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, f"loads torch, or cannot be imported: {done.stderr}"
-
-
-LOADS_TORCH = ("dpls.ui.start", "dpls.ui.experiment_form")
-"""Forms that start something; pages import them once somebody asks for them."""
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
-
 from dpls.attacks import Attack
 from dpls.data import PARTS, TEST, TRAIN, VALIDATION, Dataset
 from dpls.data.source import Outline
@@ -53,6 +49,10 @@ def sizes_of(config: RunConfig, root: Path) -> Outline | None:
 
 def forward_operations(net: Net, sizes: Outline) -> int:
     """Floating-point operations of one image's forward pass."""
+    import torch
+    from torch import nn
+    from torch.utils.flop_counter import FlopCounterMode
+
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         layers = nn.Sequential(*net.layers(sizes.channels, sizes.classes)).eval()
         layers(torch.empty(1, sizes.channels, sizes.size, sizes.size))

@@ -1,11 +1,11 @@
-"""The form that starts an experiment: a preset as the base, its settings, what it will cost. Loads torch."""
+"""The form that starts an experiment: a base, settings, cost. Torch is loaded for the cost, below the form."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from dpls.errors import UserError
-from dpls.experiments import conduct, cost
+from dpls.experiments import conduct
 from dpls.experiments.base import Experiment
 from dpls.experiments.kinds import PRESETS, make_experiment
 from dpls.jobs.launchers import launcher
@@ -14,7 +14,10 @@ from dpls.runs.directory import Run
 from dpls.runs.files import data_root, runs_root
 from dpls.ui import background, manage, store
 from dpls.ui.form import Form
-from dpls.ui.frame import escape, shielded
+from dpls.ui.frame import escape, loading_torch, shielded
+
+if TYPE_CHECKING:
+    from dpls.experiments.cost import Rate
 
 
 @st.fragment
@@ -96,18 +99,22 @@ def _cost_and_start(experiment: Experiment) -> None:
 def _cost(experiment: Experiment) -> str:
     if experiment.base.data.known(data_root(runs_root())) is None and not experiment.base.data.source.is_embedded:
         return f"{len(experiment.plan())} runs. How long they take is known once the images have been read."
+    with loading_torch():
+        from dpls.experiments.cost import cost
     with st.spinner("Timing a few steps …"):
-        rates: dict[str, cost.Rate] = {
+        rates: dict[str, Rate] = {
             config.objective.kind: _measure(config.model_dump_json())
             for config in {run.config.objective.kind: run.config for run in experiment.plan()}.values()
         }
-    return cost.cost(experiment, runs_root(), rates).in_words
+    return cost(experiment, runs_root(), rates).in_words
 
 
 @st.cache_data(ttl=600, max_entries=20, show_spinner=False)
-def _measure(settings: str) -> cost.Rate:
+def _measure(settings: str) -> "Rate":
+    from dpls.experiments.cost import measure
+
     config = RunConfig.model_validate_json(settings)
-    return cost.measure(config, config.data(data_root(runs_root()))[0])
+    return measure(config, config.data(data_root(runs_root()))[0])
 
 
 def start(experiment: Experiment) -> None:

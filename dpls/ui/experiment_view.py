@@ -15,7 +15,7 @@ from dpls.experiments.stored import Stored, list_experiments
 from dpls.jobs.launchers import launcher
 from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, runs_root
-from dpls.ui import address, manage
+from dpls.ui import address, experiment_form, manage
 from dpls.ui.experiment_result import export, name_of, show
 from dpls.ui.frame import escape, read_only, shielded
 
@@ -27,8 +27,6 @@ def offer(kind: type[Experiment], words: str, run: Run | None = None, wished: di
         st.session_state[key] = False
     with st.expander(words, key=key, icon=":material/play_arrow:", on_change="rerun") as form:
         if form.open:
-            with st.spinner("Loading PyTorch, once …"):
-                from dpls.ui import experiment_form
             experiment_form.offer(kind, run, wished)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -100,6 +101,16 @@ def shielded() -> Iterator[None]:
         log.exception("a page failed")
         reason = str(error).split("\n")[0][:200]
         show_error(f"this page met {type(error).__name__}: {reason}; the terminal of the app has the details")
+
+
+@contextmanager
+def loading_torch() -> Iterator[None]:
+    """Says what takes seconds, where it still does."""
+    if "torch" in sys.modules:
+        yield
+    else:
+        with st.spinner("Loading PyTorch, once …"):
+            yield
 
 
 def show_error(error: UserError | str) -> None:

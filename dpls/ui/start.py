@@ -1,4 +1,4 @@
-"""The form that starts a run: its settings, what it will cost, the button. Loads torch: for the page Train only."""
+"""The form that starts a run: settings, cost, the button. Torch is loaded for the cost, below the form."""
 
 from typing import Any
 
@@ -7,12 +7,11 @@ import streamlit as st
 from dpls.errors import UserError
 from dpls.jobs.estimate import Duration, estimate, in_words
 from dpls.jobs.launchers import launcher
-from dpls.jobs.submission import submit
 from dpls.recipe import RunConfig, make_config, preset_names, preset_title, read_settings
 from dpls.runs.files import data_root, runs_root
 from dpls.ui import address, background, manage, store
 from dpls.ui.form import Form
-from dpls.ui.frame import escape
+from dpls.ui.frame import escape, loading_torch
 
 TABS = {
     "Data": ("data", "augmentation"),
@@ -89,6 +88,8 @@ def start(config: RunConfig, label: str) -> None:
     """A new run that is worked on; what is refused is said, and the form stays as it is."""
 
     def action() -> dict[str, str]:
+        from dpls.jobs.submission import submit
+
         run = submit(config, runs_root(), label)
         launcher().submit(run)
         return {"started": run.id}
@@ -109,7 +110,8 @@ def offer(config: RunConfig | None, label: str) -> None:
     cost, found = None, ""
     if config:
         try:
-            cost, found = look(config.model_dump_json())
+            with loading_torch():
+                cost, found = look(config.model_dump_json())
         except UserError as error:
             st.error(escape(str(error)) + ".", icon=":material/error:")
             config = None
