@@ -7,6 +7,9 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
 
+ENGINE = 2
+"""Raised whenever the same settings start to give other numbers, or a default changes; part of every identity."""
+
 
 class Component(BaseModel):
     """Settings and behaviour in one frozen object: its fields are its JSON, its validation and its form."""

@@ -75,15 +75,17 @@ def test_training_steps_go_through_forward_and_nothing_else_does() -> None:
     dataset = make_tiny()
     seen: list[bool] = []
 
-    def around(net: nn.Module):
-        def forward(x: Tensor) -> Tensor:
-            seen.append(net.training)
-            return net(x)
+    class Around(nn.Module):
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self.net = net
 
-        return forward
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(self.net.training)
+            return self.net(x)
 
     plain, wrapped = (build(tiny_config(), dataset) for _ in range(2))
-    wrapped = replace(wrapped, learner=Learner(wrapped.net, around(wrapped.net), wrapped.learner.optimiser))
+    wrapped = replace(wrapped, learner=Learner(wrapped.net, Around(wrapped.net), wrapped.learner.optimiser))
     rows = torch.arange(len(plain.splits[TRAIN]))
     losses = [
         train_epoch(

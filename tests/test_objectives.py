@@ -1,7 +1,7 @@
 """Objectives: losses against closed forms, batch norm moved by training forwards alone, crafting blind to soft labels."""
 
 import copy
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytest
 import torch
@@ -10,14 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from dpls.attacks import PGD
 from dpls.component import members
 from dpls.data.split import Batch
+from dpls.methods import PGDAT, TRADES, AnyObjective, Standard
 from dpls.methods.labels import soft_labels
 from dpls.methods.objective import Loss, Objective, soft_cross_entropy
-from dpls.methods.objectives import PGDAT, TRADES, AnyObjective, Standard
+from dpls.methods.objectives import Plain
 from dpls.nets.networks import SmallCNN
 from dpls.randomness import Noise, generator
 
@@ -48,6 +50,19 @@ def labels_for(batch: Batch, factor: float = 1.0) -> Tensor:
     return soft_labels(batch.y, torch.full((len(batch.y),), factor, device=batch.y.device), CLASSES)
 
 
+class Around(nn.Module):
+    """Stands around a net, as what compiles or spreads it would, and notes what goes through."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append((x, self.net(x)))
+        return self.seen[-1][1]
+
+
 class Ran(NamedTuple):
     """A loss, and the logits that its training forwards gave: all of them, and those at the images as they are."""
 
@@ -59,17 +74,12 @@ class Ran(NamedTuple):
 
 def run(objective: Objective, net: nn.Module, batch: Batch, factor: float = 1.0, dtype: Any = torch.float32) -> Ran:
     """A step up to its loss: crafting on the net, then the loss by a forward that stands around it."""
-    seen: list[tuple[Tensor, Tensor]] = []
-
-    def forward(x: Tensor) -> Tensor:
-        seen.append((x, net(x)))
-        return seen[-1][1]
-
+    forward = Around(net)
     x_adv = objective.craft(net, batch, Noise(0, batch.rows), dtype)
     loss = objective.loss(forward, batch, x_adv, labels_for(batch, factor))
     assert isinstance(loss, Loss)
-    clean = next((logits for x, logits in seen if x is batch.x), None)
-    return Ran(*loss, [logits for _, logits in seen], clean)
+    clean = next((logits for x, logits in forward.seen if x is batch.x), None)
+    return Ran(*loss, [logits for _, logits in forward.seen], clean)
 
 
 def updates(net: nn.Module) -> set[int]:
@@ -96,7 +106,7 @@ def test_values_are_per_example_and_reach_every_parameter(kind: type[Objective],
     loss = run(small(kind), net, batch, 0.7)
     assert loss.values.shape == (12,) and loss.values.dtype == torch.float32 and loss.values.isfinite().all()
     assert loss.logits and all(logits.shape == (12, CLASSES) for logits in loss.logits)
-    assert (loss.logits_adv is not None) == kind.attacks
+    assert (loss.logits_adv is not None) == kind().attacks
     assert all(p.grad is None for p in net.parameters())
     loss.values.mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
@@ -159,14 +169,18 @@ def test_smoothing_never_reaches_the_inner_maximisation(kind: type[Objective]) -
 
 @every_objective
 def test_smoothing_reaches_the_loss(kind: type[Objective]) -> None:
-    """The loss is linear in the label, with the slope of the cross-entropy at what one of its forwards says."""
+    """And no more of it than the label: the loss is linear in it."""
+    hard, half, soft = (run(small(kind), make_net(), make_batch(), factor).values for factor in (1.0, 0.8, 0.6))
+    assert ((soft - hard).abs() > 1e-3).any()
+    torch.testing.assert_close(soft - hard, 2 * (half - hard), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Standard, PGDAT, TRADES])
+def test_in_these_with_the_slope_of_the_cross_entropy(kind: type[Objective]) -> None:
     hard, soft = (run(small(kind), make_net(), make_batch(), factor) for factor in (1.0, 0.6))
-    batch = make_batch()
-    slopes = [
-        soft_cross_entropy(logits, labels_for(batch, 0.6)) - soft_cross_entropy(logits, labels_for(batch))
-        for logits in hard.logits
-    ]
-    assert any(torch.allclose(soft.values - hard.values, slope, rtol=1e-4, atol=1e-6) for slope in slopes)
+    batch, logits = make_batch(), hard.logits[0]
+    slope = soft_cross_entropy(logits, labels_for(batch, 0.6)) - soft_cross_entropy(logits, labels_for(batch))
+    torch.testing.assert_close(soft.values - hard.values, slope, rtol=1e-4, atol=1e-6)
 
 
 @every_objective
@@ -203,7 +217,7 @@ def test_crafting_in_low_precision_gives_a_similar_loss(kind: type[Objective], d
 @every_objective
 def test_what_an_objective_says_of_itself(kind: type[Objective]) -> None:
     objective = small(kind, steps=4)
-    assert kind.title and objective.in_words(0.3).startswith(kind.title)
+    assert objective.title and objective.in_words(0.3).startswith(objective.title)
     net, passes = probed(make_net())
     run(objective, net.train(), make_batch())
     forwards, trained = len(passes), sum(p.training for p in passes)
@@ -216,6 +230,55 @@ def test_training_forwards_of_a_step(kind: type[Objective], count: int) -> None:
     net, passes = probed(make_net())
     run(small(kind), net.train(), make_batch())
     assert sum(p.training for p in passes) == count
+
+
+# What stands around an objective
+
+
+class Elsewhere(nn.Module):
+    """A module with other weights in place of its own; its buffers stay as they are."""
+
+    def __init__(self, module: nn.Module, weights: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.call = lambda x: functional_call(module, weights | {n: b.clone() for n, b in module.named_buffers()}, (x,))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.call(x)
+
+
+class Perturbed(Objective):
+    """Adversarial weight perturbation around another objective, as far as the seam is concerned."""
+
+    kind: Literal["perturbed"] = "perturbed"
+    inner: Plain = PGDAT()
+    gamma: float = 0.01
+
+    def craft(self, net: nn.Module, batch: Batch, noise: Noise, dtype: torch.dtype) -> Tensor:
+        return self.inner.craft(net, batch, noise, dtype)
+
+    def loss(self, forward: nn.Module, batch: Batch, x_adv: Tensor, labels: Tensor) -> Loss:
+        weights = dict(forward.named_parameters())
+        ascended = [name for name, weight in weights.items() if weight.dim() > 1]
+        plain = self.inner.loss(Elsewhere(forward, weights), batch, x_adv, labels).values.mean()
+        gradients = torch.autograd.grad(plain, [weights[name] for name in ascended])
+        for name, gradient in zip(ascended, gradients, strict=True):
+            length = self.gamma * weights[name].detach().norm() / (gradient.norm() + 1e-20)
+            weights[name] = weights[name] + length * gradient
+        return self.inner.loss(Elsewhere(forward, weights), batch, x_adv, labels)
+
+
+@pytest.mark.parametrize("inner", [small(kind) for kind in (Standard, PGDAT, TRADES)], ids=lambda o: o.kind)
+def test_an_objective_can_be_wrapped_and_its_weights_perturbed(inner: Objective) -> None:
+    """From the seam alone: ``craft`` on the net itself, ``loss`` through other weights, gradients for its own."""
+    net, batch = make_net(), make_batch()
+    before = copy.deepcopy(net.state_dict())
+    plain = run(inner, make_net(), batch).values
+    still, moved = (run(Perturbed(inner=inner, gamma=gamma), net, batch).values for gamma in (0.0, 0.01))
+    torch.testing.assert_close(still, plain, rtol=1e-5, atol=1e-6)
+    assert moved.mean() > plain.mean()
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    moved.mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
 # Closed forms

@@ -259,7 +259,7 @@ def test_no_default_has_changed_its_meaning() -> None:
 
 def defaults() -> dict[str, object]:
     """Every setting with a default of every component there is, as JSON, by class and name."""
-    import dpls.experiments.plans  # noqa: F401  # so that these are known, too
+    import dpls.experiments.kinds  # noqa: F401  # so that these are known, too
 
     found, todo = {}, [Component]
     while todo:

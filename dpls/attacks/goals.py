@@ -48,7 +48,7 @@ class Misclassification(CrossEntropyAscent):
 
     The attacked net may compute in low precision; what it takes for broken only counts once the judge (float32) agrees.
     ``looks``: int64 (B,), how often an example was looked at and not broken. An attack looks before each gradient step,
-    so that is the number of steps after which it was broken, if it was.
+    so that is the number of steps after which it was broken, if it was; ``asked``: whether it looked at all.
     """
 
     stops = True
@@ -57,6 +57,7 @@ class Misclassification(CrossEntropyAscent):
         super().__init__(y)
         self.judge = judge
         self.looks = torch.zeros_like(y)
+        self.asked = False
 
     def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:
         flagged = ~is_right(logits, self.y[rows])
@@ -65,6 +66,7 @@ class Misclassification(CrossEntropyAscent):
             with torch.no_grad():
                 flagged[candidates] = ~is_right(self.judge(x[candidates]), self.y[rows[candidates]])
         self.looks[rows] += ~flagged
+        self.asked = True
         return flagged
 
 

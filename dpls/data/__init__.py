@@ -1,5 +1,7 @@
 """Which images a run uses: a source, the split, how many of them, and probes. No torch here.
 
+A new source is a file here with a ``DataSource``, and a name in ``Source``.
+
 dataset    the data set in memory, as every source returns it
 photos, digits, folder, npz, benchmarks    the sources
 probes     planted causes of difficulty

@@ -61,7 +61,7 @@ class Epoch:
         }
 
     def put(self, ids: Tensor, logits: Tensor, y: Tensor, suffix: str = "") -> None:
-        """Records the signals of a batch at its ids (B,), each id once an epoch."""
+        """Records the signals of a batch at its ids (B,); of an id that is shown again in an epoch the last showing."""
         for name, values in signals(logits, y).items():
             self.rows[name + suffix][ids] = values
 

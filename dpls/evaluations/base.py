@@ -11,13 +11,15 @@ if TYPE_CHECKING:
 class Procedure(Attack):
     """An attack that works through an evaluation itself: several attacks in turn, queries, radii.
 
-    It has the settings and names of an attack, but nothing that training could climb.
+    It has the settings and names of an attack, but is not to be called as one: training and the choice of checkpoints
+    cannot use it.
     """
 
     def run(self, evaluation: "Evaluation") -> None:
-        """Appends the outcome of each of ``evaluation.left()``, chunk by chunk, in any order.
+        """Judges each of ``evaluation.left()`` and appends its outcome, chunk by chunk, in any order.
 
-        An example's outcome may depend on the net, the seed, its id and the other examples of its chunk, and on nothing
-        else: then an evaluation that was stopped and resumed equals one that was not.
+        Right is what float32 gets right on the image that was found. An example's outcome may depend on the net, the
+        seed, its id and the other examples of its chunk, and on nothing else: then an evaluation that was stopped and
+        resumed equals one that was not.
         """
         raise NotImplementedError

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dpls.attacks import Attack
-from dpls.component import show_fraction
+from dpls.component import ENGINE, show_fraction
 from dpls.data import PARTS, TEST
 from dpls.data.split import Split
 from dpls.evaluations.accuracy import Accuracy, accuracy
@@ -95,6 +95,7 @@ def evaluate(
 def _header(candidate: Candidate, split: Split, attack: Attack | None, part: int) -> dict[str, Any]:
     """Everything that an outcome depends on."""
     return {
+        "engine": ENGINE,
         "settings": attack.reported if attack else {},
         "split": PARTS[part],
         "n": len(split),

@@ -1,7 +1,7 @@
 """Which examples of a split a net gets right, clean or attacked.
 
-Fail-closed: an example counts as correct only if float32 says so on the clean image, and on every image of the attack's
-path that looked broken, and on the image the attack returned.
+Fail-closed: an example counts as correct only if float32 says so on the clean image and on the one the attack returned.
+An attack that asks its goal at each step (``Goal.broken``) returns the first image that float32 agrees is broken.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 class Outcome(NamedTuple):
     """right: bool (b,). steps: int64 (b,), the gradient steps after which an example was found broken; 0 where it was
-    wrong before the first. It says nothing of examples that are right."""
+    wrong before the first, -1 where the attack never asked. It says nothing of examples that are right."""
 
     right: Tensor
     steps: Tensor
@@ -39,7 +39,7 @@ def correct(
     batch_size: int = 500,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """bool (N,): which examples float32 gets right, on the clean image and, with an attack, on every attacked one.
+    """bool (N,): which examples float32 gets right, on the clean image and, with an attack, on the attacked one.
 
     ``dtype`` is the precision in which the attack proposes. The net is left exactly as found.
     """
@@ -64,7 +64,7 @@ def judged(
         x_adv = attack(proposer, x, goal, Noise(mix(seed, attack.name), ids[rows]))
         with torch.no_grad():
             right[rows] = is_right(judge(x_adv), goal.y)
-        steps[rows] = goal.looks
+        steps[rows] = goal.looks if goal.asked else -1
     return Outcome(right, steps)
 
 
@@ -81,7 +81,7 @@ def judge_chunks(evaluation: "Evaluation", attack: Attack | None) -> None:
 
 
 def _where_wrong(steps: Tensor, right: Tensor) -> pd.api.extensions.ExtensionArray:
-    return pd.arrays.IntegerArray(steps.cpu().numpy(), right.cpu().numpy())
+    return pd.arrays.IntegerArray(steps.cpu().numpy(), (right | (steps < 0)).cpu().numpy())
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from dpls.component import canonical, digest, validated
+from dpls.component import ENGINE, canonical, digest, validated
 from dpls.errors import UserError
 from dpls.experiments.base import Experiment
 from dpls.experiments.kinds import checked
@@ -220,7 +220,7 @@ def _is_whole(stored: Stored) -> bool:
 def identify(experiment: Experiment) -> str:
     """The name of the experiment with these settings; where it computes does not matter."""
     anyhow = validated(experiment.model_copy(update={"base": anywhere(experiment.base)}))
-    return f"{experiment.name()}-{digest(canonical(anyhow))[:10]}"
+    return f"{experiment.name()}-{digest(ENGINE, canonical(anyhow))[:10]}"
 
 
 def by_config(runs: Path, fingerprint: str) -> dict[str, Run]:
@@ -230,6 +230,7 @@ def by_config(runs: Path, fingerprint: str) -> dict[str, Run]:
     ranked = sorted(list_runs(runs), key=lambda run: (state_of(run) == "done", run.id))
     for run in ranked:
         with suppress(UserError, KeyError):
-            if not _is_lost(run) and run.config()["fingerprint"] == fingerprint:
+            stored = run.config()
+            if not _is_lost(run) and (stored["fingerprint"], stored.get("engine")) == (fingerprint, ENGINE):
                 found[same_run(run.recipe())] = run
     return found

@@ -1,5 +1,6 @@
 """Launchers: who starts workers, and what can be asked of a run at work. The choice is made here. No torch."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,11 @@ class Launcher(Protocol):
     """What pages, commands and experiments need of whatever runs the workers."""
 
     def submit(self, run: Run) -> None:
-        """Starts a worker on a queued, stopped, failed or interrupted run; it resumes where the run stands."""
+        """Starts a worker on a queued, stopped, failed or interrupted run; it resumes where the run stands.
+
+        Refused where a worker has it. A run that waits may be submitted again, by an app that starts: that must not
+        make two workers of one.
+        """
 
     def cancel(self, run: Run) -> None:
         """Asks a run to stop; what is committed stays, and ``submit`` resumes it."""
@@ -48,6 +53,7 @@ def take_up(launcher: Launcher, runs: Path) -> list[Run]:
             continue
     taken: dict[str, Run] = {}
     while len(taken) + busy < len(launcher.capacity().slots) and (ready := next_ready(runs, taken)):
-        launcher.submit(ready)
         taken[ready.id] = ready
+        with suppress(UserError):  # another app was faster
+            launcher.submit(ready)
     return list(taken.values())

@@ -8,7 +8,7 @@ import numpy as np
 from dpls.data import TRAIN, Dataset
 from dpls.device import resolve_device, resolve_precision
 from dpls.errors import UserError
-from dpls.recipe import RunConfig, hash_at
+from dpls.recipe import ENGINE, RunConfig, hash_at
 from dpls.runs.choice import check_scores, scores_of
 from dpls.runs.directory import Run
 from dpls.runs.files import data_root
@@ -31,6 +31,7 @@ def submit(
     parent = find_parent(config, runs, fingerprint, precision) if after is None else _branch(config, after, fingerprint)
     scores = {name for phase in config.phases if phase.subset for name in phase.subset.scores}
     content = {
+        "engine": ENGINE,
         "recipe_hash": hash_at(config, config.epochs, fingerprint),
         "fingerprint": fingerprint,
         "states": {str(epoch): hash_at(config, epoch, fingerprint) for epoch in config.borders},

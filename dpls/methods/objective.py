@@ -5,8 +5,7 @@ Crafting goes through ``frozen_eval``: eval mode, so a step moves batch-norm sta
 Torch is loaded when one of them is used.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dpls.attacks import AnyAttack
 from dpls.component import Component, show_fraction
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 
     from dpls.data.split import Batch
     from dpls.randomness import Noise
-
-Forward = Callable[["Tensor"], "Tensor"]
-"""Images (B, C, H, W) to logits (B, K), as a training step computes them: the net, or what stands around it."""
 
 
 class Loss(NamedTuple):
@@ -37,10 +33,15 @@ def soft_cross_entropy(logits: "Tensor", labels: "Tensor") -> "Tensor":
 class Objective(Component):
     """A training objective, and what it says of itself."""
 
-    title: ClassVar[str]
-    """What people call it."""
-    attacks: ClassVar[bool] = True
-    """Whether training shows attacked images."""
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        raise NotImplementedError
+
+    @property
+    def attacks(self) -> bool:
+        """Whether training shows attacked images."""
+        return True
 
     @property
     def passes(self) -> float:
@@ -56,8 +57,12 @@ class Objective(Component):
         read."""
         return batch.x
 
-    def loss(self, forward: Forward, batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:
-        """The loss of each example for its label (B, K), at the crafted images."""
+    def loss(self, forward: "nn.Module", batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:
+        """The loss of each example for its label (B, K), at the crafted images.
+
+        ``forward``: what training goes through, the net or a module around it; it has the parameters that are trained,
+        so whoever perturbs weights calls it with others in their place (``torch.func.functional_call``).
+        """
         raise NotImplementedError
 
 

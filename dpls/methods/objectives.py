@@ -1,15 +1,12 @@
-"""What training minimises: standard training, PGD-AT, TRADES; the family that a configuration chooses from.
+"""What training minimises: standard training, PGD-AT, TRADES; without anything around them."""
 
-A new one is a model like these, here or in a file of its own, and a name in the union.
-"""
-
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pydantic import Field
 
 from dpls.attacks import PGD, AnyAttack
 from dpls.component import article
-from dpls.methods.objective import Adversarial, Forward, Loss, Objective, soft_cross_entropy
+from dpls.methods.objective import Adversarial, Loss, Objective, soft_cross_entropy
 
 if TYPE_CHECKING:
     import torch
@@ -22,24 +19,33 @@ if TYPE_CHECKING:
 class Standard(Objective):
     """Cross-entropy on clean images."""
 
-    title: ClassVar[str] = "standard training"
-    attacks: ClassVar[bool] = False
     kind: Literal["standard"] = "standard"
+
+    @property
+    def title(self) -> str:
+        return "standard training"
+
+    @property
+    def attacks(self) -> bool:
+        return False
 
     @property
     def passes(self) -> float:
         return 3
 
-    def loss(self, forward: Forward, batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:  # noqa: ARG002
+    def loss(self, forward: "nn.Module", batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:  # noqa: ARG002
         return Loss(soft_cross_entropy(forward(batch.x), labels), None)
 
 
 class PGDAT(Adversarial):
     """Adversarial training: cross-entropy at the attacked images (Madry et al., 2018, https://arxiv.org/abs/1706.06083)."""
 
-    title: ClassVar[str] = "PGD-AT"
     kind: Literal["pgd_at"] = "pgd_at"
     attack: AnyAttack = Field(PGD(), description="inner maximisation")
+
+    @property
+    def title(self) -> str:
+        return "PGD-AT"
 
     @property
     def passes(self) -> float:
@@ -51,7 +57,7 @@ class PGDAT(Adversarial):
 
         return self.attack(frozen_eval(net, dtype), batch.x, CrossEntropyAscent(batch.y), noise)
 
-    def loss(self, forward: Forward, batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:  # noqa: ARG002
+    def loss(self, forward: "nn.Module", batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:  # noqa: ARG002
         logits = forward(x_adv)
         return Loss(soft_cross_entropy(logits, labels), logits)
 
@@ -62,10 +68,13 @@ class TRADES(Adversarial):
     Zhang et al., 2019, https://arxiv.org/abs/1901.08573. The label is smoothed, the reference p(x) of the KL is not.
     """
 
-    title: ClassVar[str] = "TRADES"
     kind: Literal["trades"] = "trades"
     beta: float = Field(6.0, ge=0, le=1000, description="weight of the robust term", json_schema_extra=article("6"))
     attack: AnyAttack = Field(PGD(start="gaussian"), description="inner maximisation")
+
+    @property
+    def title(self) -> str:
+        return "TRADES"
 
     @property
     def passes(self) -> float:
@@ -82,7 +91,7 @@ class TRADES(Adversarial):
             goal = KullbackLeiblerAscent(batch.y, frozen(batch.x))
         return self.attack(frozen, batch.x, goal, noise)
 
-    def loss(self, forward: Forward, batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:
+    def loss(self, forward: "nn.Module", batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:
         from torch.nn import functional as F
 
         clean, adversarial = forward(batch.x), forward(x_adv)
@@ -91,4 +100,5 @@ class TRADES(Adversarial):
         return Loss(soft_cross_entropy(clean, labels) + self.beta * divergence, adversarial)
 
 
-AnyObjective = Annotated[Standard | PGDAT | TRADES, Field(discriminator="kind")]
+Plain: TypeAlias = Standard | PGDAT | TRADES
+"""What a wrapper may stand around."""

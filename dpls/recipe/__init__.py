@@ -6,8 +6,9 @@ reading     presets (presets/*.toml), files, ``path=value``
 sentences   a validation error as one sentence
 """
 
+from dpls.component import ENGINE
 from dpls.recipe.config import Optimiser, Phase, RunConfig, Schedule, Selection
-from dpls.recipe.identity import ENGINE, anywhere, hash_at, same_run
+from dpls.recipe.identity import anywhere, hash_at, same_run
 from dpls.recipe.reading import make_config, override, preset_names, preset_title, read_settings
 
 __all__ = [

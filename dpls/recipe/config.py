@@ -11,8 +11,8 @@ from dpls.data.augmentation import Augmentation
 from dpls.device import DeviceName, Precision
 from dpls.difficulty.scale import Difficulty
 from dpls.evaluations import AnyEvaluation
+from dpls.methods import PGDAT, AnyObjective
 from dpls.methods.labels import Factors, Hard
-from dpls.methods.objectives import PGDAT, AnyObjective
 from dpls.methods.subset import Subset
 from dpls.nets.networks import Net, SmallCNN
 

@@ -6,23 +6,20 @@ changes a default, or what a setting does, raises ENGINE.
 
 from typing import Any
 
-from dpls.component import canonical, digest, validated
+from dpls.component import ENGINE, canonical, digest, validated
 from dpls.recipe.config import RunConfig
-
-ENGINE = 2
-"""Raised whenever the same configuration starts to give other numbers; part of every hash."""
 
 NOT_SHARED = frozenset(
     {"data", "eps", "objective", "phases", "difficulty", "schedule", "evaluations", "evaluate_also", "device"}
 )
 """Settings that do not enter the hash as they are. Images do by their fingerprint, eps and objective by the phases that
-use them, the schedule by its learning rates, difficulty with the first phase that uses it. The others change no
-state."""
+use them, the schedule by its learning rates, difficulty with the phases that use it. Evaluations and the device change
+no state but by rounding."""
 
 
 def same_run(config: RunConfig) -> str:
     """Equal exactly where two configurations make the same run of the same images, wherever it computes."""
-    return digest(canonical(validated(anywhere(config))))
+    return digest(ENGINE, canonical(validated(anywhere(config))))
 
 
 def anywhere(config: RunConfig) -> RunConfig:
@@ -31,7 +28,10 @@ def anywhere(config: RunConfig) -> RunConfig:
 
 
 def hash_at(config: RunConfig, epoch: int, fingerprint: str) -> str:
-    """Hash of everything that decides the state after ``epoch``: runs with the same hash may share that state.
+    """Hash of every setting that decides the state after ``epoch``, or which checkpoint of it is best.
+
+    Runs with the same hash may share that state if they computed in the same precision, which ``auto`` does not tell:
+    whoever takes a state over looks at the manifests.
 
     h_0 over the shared part, then h_k over h_(k-1) and phase k, its learning rates included. Neighbouring phases that
     say the same are one, so that a baseline and its branch agree on their beginning.

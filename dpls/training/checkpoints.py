@@ -141,7 +141,7 @@ def resume(config: RunConfig, run: Run, count: int, learner: Learner) -> tuple[i
         signals = {name: (dtype, unseen(dtype)) for name, dtype in RECORDED.items()}
         run.create_dynamics(np.arange(count), signals, config.epochs)
         other = Run(run.path.parent / parent["run"]) if parent else None
-        if other and parent["epoch"] in stored_epochs(other):
+        if other and parent["epoch"] in stored_epochs(other) and _precision(other) in (None, _precision(run)):
             take_over(other, run, parent["epoch"])
     rows = run.metrics()
     epoch = max((e for e in stored_epochs(run) if e <= len(rows)), default=0)
@@ -150,6 +150,11 @@ def resume(config: RunConfig, run: Run, count: int, learner: Learner) -> tuple[i
     run.keep_metrics(rows[:epoch])
     own = [row[config.selection.column] for row in rows[config.last_phase_start : epoch]]
     return epoch, max((score for score in own if score is not None), default=-math.inf)
+
+
+def _precision(run: Run) -> str | None:
+    """What it was, or is to be, trained in; None where nobody has written it down."""
+    return str(run.manifest()["precision"]) if run.manifest_file.exists() else None
 
 
 def take_over(parent: Run, child: Run, epoch: int) -> None:

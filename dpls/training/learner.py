@@ -1,6 +1,5 @@
-"""What learns: the net, what a training step calls, the optimiser; all that a state saves and resumes."""
+"""What learns: the net, what a training step goes through, the optimiser. A state saves and resumes it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +14,13 @@ from dpls.recipe import RunConfig
 class Learner:
     """``net`` holds the weights: it is attacked, observed, evaluated and saved.
 
-    ``forward`` is what a training step calls with images (B, C, H, W) for logits (B, K): the net itself, or what stands
-    around it, compiled or spread over devices. ``average``: a net of averaged weights, where a method keeps one.
+    ``forward`` is what a training step goes through, from images (B, C, H, W) to logits (B, K): the net itself, or a
+    module around it that compiles or spreads it; its parameters are the net's. ``average``: a net of averaged weights,
+    where a method keeps one; none does yet.
     """
 
     net: nn.Module
-    forward: Callable[[Tensor], Tensor]
+    forward: nn.Module
     optimiser: torch.optim.Optimizer
     average: nn.Module | None = None
 
@@ -49,7 +49,9 @@ class Learner:
     def resume(self, state: dict[str, Any]) -> None:
         """Goes on from what ``state`` gave; the net's weights are loaded apart."""
         if ("average" in state) != (self.average is not None):
-            raise UserError("the stored state and this configuration differ in whether weights are averaged")
+            raise UserError(
+                "the stored state has averaged weights where this run has none, or lacks them; train a new run"
+            )
         self.optimiser.load_state_dict(state["optimiser"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])

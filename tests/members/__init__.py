@@ -25,7 +25,7 @@ MEMBERS = (
     Member(
         "half_and_half.py",
         "dpls/methods",
-        "dpls/methods/objectives.py",
+        "dpls/methods/__init__.py",
         "AnyObjective = Annotated[Standard | PGDAT | TRADES,",
         "from dpls.methods.half_and_half import HalfAndHalf\n\n"
         "AnyObjective = Annotated[Standard | PGDAT | TRADES | HalfAndHalf,",

@@ -53,7 +53,7 @@ def test_members_train_are_killed_and_resumed(tmp_path: Path, hold: Hold) -> Non
     run = submit(make_config(override(TINY, list(MEMBERS))), tmp_path / "runs")
     hold.at(180)
     worker = subprocess.Popen([sys.executable, "-m", "dpls", "work", str(run.path)], stdout=subprocess.DEVNULL)
-    wait_for(lambda: len(run.metrics()) >= 2 and run.status().get("images", 0) >= 180)
+    wait_for(lambda: len(run.metrics()) >= 2)
     worker.send_signal(signal.SIGKILL)
     worker.wait()
     assert run.state() == "interrupted"

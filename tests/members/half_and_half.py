@@ -1,6 +1,6 @@
 """A test's own objective: the mean of the cross-entropies at the clean and at the attacked image."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -11,9 +11,12 @@ from dpls.methods.objective import Adversarial, Loss, soft_cross_entropy
 class HalfAndHalf(Adversarial):
     """Half clean, half attacked."""
 
-    title: ClassVar[str] = "Half and half"
     kind: Literal["half_and_half"] = "half_and_half"
     attack: AnyAttack = Field(PGD(), description="inner maximisation")
+
+    @property
+    def title(self) -> str:
+        return "Half and half"
 
     @property
     def passes(self) -> float:

@@ -47,7 +47,7 @@ def make_experiment(settings: dict[str, Any]) -> Experiment:
 
 
 def checked(settings: dict[str, Any]) -> Experiment:
-    """The settings of an experiment that was begun; a UserError in one sentence where they are wrong."""
+    """Settings alone, without those of its runs; a UserError in one sentence where they are wrong."""
     kind = settings.get("kind")
     if kind not in KINDS:
         raise UserError(f"unknown kind of experiment {kind!r}; choose from {', '.join(KINDS)}")
