@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, WebSocket, expect, sync_playwright
+from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from dpls.experiments.conduct import submit_all
@@ -121,11 +122,36 @@ def server(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterat
     found.stop()
 
 
+class Talk:
+    """Whether the app has answered what a page said last; nothing on the page shows that at once."""
+
+    def __init__(self) -> None:
+        self.begun = self.answered = False
+
+    def listen(self, line: WebSocket) -> None:
+        self.begun = self.answered = False
+        line.on("framesent", self._said)
+        line.on("framereceived", self._heard)
+
+    def _said(self, frame: str | bytes) -> None:
+        if isinstance(frame, bytes) and BackMsg.FromString(frame).HasField("rerun_script"):
+            self.begun = self.answered = False
+
+    def _heard(self, frame: str | bytes) -> None:
+        if isinstance(frame, bytes):
+            message = ForwardMsg.FromString(frame)
+            ended = message.HasField("script_finished")
+            self.begun |= message.HasField("new_session")
+            self.answered |= self.begun and ended and message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     context.set_default_timeout(SLOW)
     opened = context.new_page()
+    opened.talk = Talk()  # type: ignore[attr-defined]
+    opened.on("websocket", opened.talk.listen)  # type: ignore[attr-defined]
     opened.troubles = []  # type: ignore[attr-defined]
     opened.on("pageerror", lambda e: opened.troubles.append(str(e)))  # type: ignore[attr-defined]
     opened.on(
@@ -148,9 +174,21 @@ def wait_for(what: Callable[[], bool], seconds: float = 90) -> None:
         time.sleep(0.1)
 
 
+def finished(stored: Stored) -> None:
+    """However long it takes, as long as it gets on."""
+
+    def reached() -> list[tuple[str, int]]:
+        return [(run.state(), len(run.metrics())) for run in stored.runs().values()]
+
+    while stored.states()["done"] < stored.states().total():
+        before = reached()
+        wait_for(lambda known=before: reached() != known or stored.states()["done"] == stored.states().total())
+
+
 def drawn(page: Page) -> None:
     """Until the script has ended and the pictures are decoded."""
     expect(page.locator("h1")).to_be_visible()
+    wait_for(lambda: page.evaluate("true") and page.talk.answered)  # type: ignore[attr-defined]
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
 
 
@@ -246,7 +284,7 @@ def test_an_experiment_from_form_to_verdict(kind: str, server: Server, page: Pag
         server.hold.let_go()
         assert found.states()["done"] < found.states().total()
         page.get_by_role("button", name="Resume", exact=True).click(timeout=2 * SLOW)
-    wait_for(lambda: found.states()["done"] == found.states().total(), 240)
+    finished(found)
     expect(page.get_by_role("button", name="Stop training")).to_have_count(0, timeout=2 * SLOW)
     expect(page.get_by_text("One seed says nothing about other seeds", exact=False).first).to_be_visible()
     expect(page.get_by_text("The article", exact=True).first).to_be_visible()
@@ -475,7 +513,8 @@ def test_the_cockpit_from_slider_to_branches(server: Server, page: Page) -> None
     page.get_by_role("button", name="Start", exact=True).click()
     wait_for(lambda: any(e.kind == "smoothing" for e in list_experiments(server.runs)))
     found = next(e for e in list_experiments(server.runs) if e.kind == "smoothing")
-    wait_for(lambda: Stored(found.path).states()["done"] == 4, 120)
+    finished(found)
+    assert found.states()["done"] == 4
     expect(page.get_by_role("button", name="Stop training")).to_have_count(0, timeout=2 * SLOW)
     expect(page.get_by_text("Attacked, by lambda_min", exact=True).first).to_be_visible()
     branch = Stored(found.path).runs()["seed 0: DPLS 0.505"]
