@@ -359,3 +359,18 @@ def test_a_file_added_to_a_folder_is_noticed(mixed: Path) -> None:
     assert Folder(path=str(mixed)).stamp() == before
     os.utime(mixed / "train" / "a" / "000.JPG", ns=(1, 1))
     assert Folder(path=str(mixed)).stamp() != before
+
+
+def test_one_configuration_sees_files_that_change(mixed: Path, tmp_path: Path) -> None:
+    """Trap: a listing that outlives its look stores new pixels under an old stamp."""
+    data, root = Data(source=Folder(path=str(mixed))), tmp_path / "cache"
+    _, fingerprint = data(root)
+    victim = next(path for path in sorted((mixed / "train" / "b").glob("[!.]*.png")) if path.stat().st_size)
+    kept, times = victim.read_bytes(), victim.stat()
+    Image.new("RGB", (40, 40), "red").save(victim)
+    _, changed = data(root)
+    assert changed != fingerprint
+    victim.write_bytes(kept)
+    os.utime(victim, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert data(root)[1] == fingerprint
+    assert Data(source=Folder(path=str(mixed)))(root)[1] == fingerprint

@@ -248,6 +248,45 @@ def test_a_torn_last_line_is_skipped(
     assert_same(run, undisturbed)
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda chunk: json.dumps(chunk),  # a chunk twice
+        lambda chunk: json.dumps(chunk | {"ids": chunk["ids"][:3], "correct": chunk["correct"][:3]}),
+        lambda chunk: json.dumps(chunk | {"correct": chunk["correct"][:-1]}),
+        lambda chunk: json.dumps({name: value for name, value in chunk.items() if name != "ids"}),
+        lambda chunk: json.dumps({name: value for name, value in chunk.items() if name != "seconds"}),
+        lambda chunk: json.dumps(chunk | {"correct": ["yes"] * len(chunk["correct"])}),
+        lambda chunk: "null",
+        lambda chunk: "5",
+    ],
+)
+def test_a_line_that_is_no_chunk_counts_for_nothing(
+    spoil: Callable[[dict], str], trained: nn.Module, run: Run, undisturbed: Run, tens: None, monkeypatch: Any
+) -> None:
+    file = interrupted(run, trained, monkeypatch)
+    header, *chunks = file.read_text().splitlines()
+    file.write_text("\n".join([header, *chunks, spoil(json.loads(chunks[-1])), ""]))
+    made(run, trained)
+    assert_same(run, undisturbed)
+
+
+@pytest.mark.parametrize("what", ["rows", "accuracy", "torn"])
+def test_a_finished_one_that_does_not_fit_its_table_is_made_again(
+    what: str, trained: nn.Module, run: Run, undisturbed: Run, tens: None
+) -> None:
+    made(run, trained)
+    table, content = (next(run.evaluations.glob(f"*.{ending}")) for ending in ("parquet", "json"))
+    if what == "rows":
+        table.write_bytes(pd.read_parquet(table)[:-1].to_parquet(index=False))
+    elif what == "torn":
+        table.write_bytes(table.read_bytes()[:100])
+    else:
+        content.write_text(json.dumps(json.loads(content.read_text()) | {"accuracy": 0.99}))
+    made(run, trained)
+    assert_same(run, undisturbed)
+
+
 def test_a_file_torn_in_its_first_chunk_begins_again(
     trained: nn.Module, run: Run, undisturbed: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -414,3 +414,28 @@ def test_manifest_says_how_fast_it_was(whole: Run) -> None:
     assert manifest["operations_per_second"] > 0
     assert whole.status()["slot"] == "cpu"
     assert whole.status()["stage"] is None
+
+
+def test_a_run_goes_on_in_the_precision_it_began_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trap: one run in two precisions, whose states others then take over."""
+    from dpls.jobs.worker import Stopped
+
+    monkeypatch.setenv("DPLS_PRECISION", "float32")
+    whole = finish(tmp_path / "whole")
+    run = submit(config(), tmp_path / "runs")
+    commit = Run.commit
+
+    def stopped(self: Run, row: dict) -> None:
+        commit(self, row)
+        if row["epoch"] == 2:
+            raise Stopped
+
+    monkeypatch.setattr(Run, "commit", stopped)
+    with pytest.raises(Stopped):
+        work(run)
+    monkeypatch.setattr(Run, "commit", commit)
+    monkeypatch.setenv("DPLS_PRECISION", "bfloat16")
+    work(run)
+    assert run.manifest()["precision"] == "float32"
+    assert_same_results(run, whole)
+    assert submit(config("phases.1.factors.lambda_min=0.7"), tmp_path / "runs").config()["parent"] is None

@@ -102,12 +102,12 @@ class Data(Component):
 
     def __call__(self, root: Path) -> tuple[Dataset, str]:
         """The data set, as read-only memory maps, and its fingerprint; kept in ``root`` and built only once."""
-        stamp = self.source.stamp()
+        settings = validated(self.source)  # a fresh one, whose look at its files is of now
+        stamp = settings.stamp()
         key = self._key(stamp)
         if known := cache.recall(root, key):
             return known
-        source_key = cache.key_of(canonical(validated(self.source)), stamp)
-        source, images = cache.open_source(root, source_key, self.source)
+        source, images = cache.open_source(root, cache.key_of(canonical(settings), stamp), settings)
         final = self._compose(source)
         meta = {"data": self.model_dump(mode="json")}
         fingerprint = cache.store(root, final, meta, images if final.images is source.images else None)
@@ -116,7 +116,7 @@ class Data(Component):
 
     def known(self, root: Path) -> Dataset | None:
         """The data set, if it has been built before."""
-        found = cache.recall(root, self._key(self.source.stamp()))
+        found = cache.recall(root, self._key(validated(self.source).stamp()))
         return found[0] if found else None
 
     def _key(self, stamp: str) -> str:

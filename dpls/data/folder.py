@@ -171,7 +171,10 @@ class Folder(DataSource):
 
     @cached_property
     def _listing(self) -> tuple[list[Listed], tuple[str, ...]]:
-        """Every image file, and the names of the classes; looked for once, then these are the files that are meant."""
+        """Every image file, and the names of the classes.
+
+        Looked for once, so that stamp and pixels are of the same files; ``Data`` asks a fresh object each time.
+        """
         parts = self._part_folders()
         classes = _class_folders(Path(self._root, "train"))
         if len(classes) < 2:

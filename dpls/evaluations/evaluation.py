@@ -39,8 +39,8 @@ class Evaluation:
         self._told = told
         chunks = torch.split(torch.arange(len(split)), self.images_a_chunk) if len(split) else ()
         ids = split.ids.cpu()
-        done = {tuple(chunk["ids"]) for chunk in store.chunks}
-        self._left = {key: rows for rows in chunks if (key := tuple(ids[rows].tolist())) not in done}
+        self._left = {tuple(ids[rows].tolist()): rows for rows in chunks}
+        store.keep([chunk for chunk in store.chunks if self._left.pop(_key_of(chunk), None) is not None])
         self._since = time.perf_counter()
         self._tell()
 
@@ -83,6 +83,16 @@ class Evaluation:
     def _tell(self) -> None:
         if self._told is not None:
             self._told(len(self.split) - sum(map(len, self._left)), len(self.split))
+
+
+def _key_of(chunk: Any) -> tuple[int, ...]:
+    """The ids of a chunk as it was written; none of what somebody has changed until it is no chunk."""
+    try:
+        ids, columns = tuple(chunk["ids"]), [chunk["correct"], *(c["values"] for c in chunk["columns"].values())]
+        whole = chunk["seconds"] >= 0 and all(len(column) == len(ids) for column in columns)
+    except (TypeError, KeyError, AttributeError):
+        return ()
+    return ids if whole and all(isinstance(right, bool) for right in columns[0]) else ()
 
 
 def _encoded(values: Any) -> dict[str, Any]:

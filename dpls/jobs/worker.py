@@ -12,13 +12,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dpls.errors import UserError
 from dpls.jobs.queue import WAITING, hindrance
 from dpls.jobs.slots import slot
 from dpls.runs.directory import Run
 from dpls.runs.files import data_root, now
+
+if TYPE_CHECKING:
+    from dpls.recipe import RunConfig
 
 log = logging.getLogger("dpls")
 STOP_POLL = 0.3  # seconds between two looks for a request to stop
@@ -120,17 +123,23 @@ def _work(run: Run) -> None:
     from dpls.device import make_deterministic, resolve_device
     from dpls.jobs.console import Console
     from dpls.jobs.finish import finish, write_manifest
-    from dpls.recipe import make_config
     from dpls.training.loop import train
 
     make_deterministic()
-    config = make_config(run.config()["config"]).resolved()
+    config = _as_begun(run, run.recipe()).resolved()
     dataset = _images_of(run, config)
     run.write_status(device=str(resolve_device(config.device)))
     write_manifest(run, config, dataset)
     with Console(run, config.epochs, len(dataset.ids(0))) as progress:
         train(config, run, dataset, progress)
     finish(run, config, dataset)
+
+
+def _as_begun(run: Run, config: "RunConfig") -> "RunConfig":
+    """In the precision in which it began, whatever ``auto`` means where it goes on: a run has one."""
+    if config.precision != "auto" or not run.metrics() or not run.manifest_file.exists():
+        return config
+    return config.model_copy(update={"precision": run.manifest()["precision"]})
 
 
 def _images_of(run: Run, config: Any) -> Any:

@@ -18,7 +18,7 @@ no state but by rounding."""
 
 
 def same_run(config: RunConfig) -> str:
-    """Equal exactly where two configurations make the same run of the same images, wherever it computes."""
+    """Equal only where two configurations make the same run of the same images, wherever it computes."""
     return digest(ENGINE, canonical(validated(anywhere(config))))
 
 

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
-from zipfile import BadZipFile
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,8 +19,10 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from dpls.errors import UserError
-from dpls.recipe import RunConfig, make_config
 from dpls.runs.files import RECORDED, read_json, write_json, write_whole
+
+if TYPE_CHECKING:
+    from dpls.recipe import RunConfig
 
 SCHEMA = 1
 CLOCK_COLUMNS = ("seconds", "images_per_second")
@@ -84,12 +85,9 @@ class Run:
         """What config.json holds: schema, recipe_hash, fingerprint, parent, and the RunConfig under ``config``."""
         return self._read_json(self.config_file)
 
-    def recipe(self) -> RunConfig:
+    def recipe(self) -> "RunConfig":
         """Its configuration, checked; a UserError where this version does not understand it."""
-        try:
-            return _recipe(self.config_file, self.config_file.stat().st_mtime_ns)
-        except OSError:
-            return make_config(self.config()["config"])
+        return _recipe(self, self.config_file.stat().st_mtime_ns if self.config_file.exists() else 0)
 
     def status(self) -> dict[str, Any]:
         content = self._read_json(self.path / "status.json")
@@ -228,9 +226,10 @@ class Run:
             return None
         try:
             with np.load(file, allow_pickle=False) as arrays:
-                return Choice(arrays["factors"], arrays["kept"])
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise UserError(f"{file} is damaged ({error}); restore it or delete the run") from None
+                return Choice(arrays["factors"].astype(np.float64), arrays["kept"].astype(bool))
+        except Exception as error:  # whatever a damaged archive makes its readers raise
+            reason = " ".join(str(error).split())[:80] or type(error).__name__
+            raise UserError(f"{file} is damaged ({reason}); delete it: it is made again from the record") from None
 
     def take_over_factors(self, other: "Run", epoch: int) -> None:
         """Those of the phases that another run began before ``epoch``."""
@@ -286,8 +285,10 @@ class Run:
 
 
 @lru_cache(maxsize=4096)  # pages ask for it many times in a rerun, and it never changes
-def _recipe(file: Path, changed: int) -> RunConfig:  # noqa: ARG001
-    content = Run(file.parent).config().get("config")
+def _recipe(run: Run, changed: int) -> "RunConfig":  # noqa: ARG001
+    from dpls.recipe import make_config  # here, so that a worker has its lock before it loads more than it needs
+
+    content = run.config().get("config")
     if not isinstance(content, dict):
-        raise UserError(f"{file} is damaged (it holds no configuration); restore it or delete {file.parent.name}")
+        raise UserError(f"{run.config_file} is damaged (it holds no configuration); restore it or delete the run")
     return make_config(content)
