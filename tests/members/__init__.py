@@ -13,36 +13,5 @@ class Member(NamedTuple):
     after: str
 
 
-MEMBERS = (
-    Member(
-        "one_step.py",
-        "dpls/attacks",
-        "dpls/attacks/__init__.py",
-        "AnyAttack: TypeAlias = PGD\n",
-        "from typing import Annotated\n\nfrom pydantic import Field\n\nfrom dpls.attacks.one_step import OneStep\n\n"
-        'AnyAttack: TypeAlias = Annotated[PGD | OneStep, Field(discriminator="kind")]\n',
-    ),
-    Member(
-        "half_and_half.py",
-        "dpls/methods",
-        "dpls/methods/__init__.py",
-        "AnyObjective = Annotated[Standard | PGDAT | TRADES,",
-        "from dpls.methods.half_and_half import HalfAndHalf\n\n"
-        "AnyObjective = Annotated[Standard | PGDAT | TRADES | HalfAndHalf,",
-    ),
-    Member(
-        "worst_loss.py",
-        "dpls/difficulty",
-        "dpls/difficulty/measures.py",
-        "MEASURES: dict[str, Measure] = {\n",
-        "from dpls.difficulty.worst_loss import worst_loss\n\n"
-        'MEASURES: dict[str, Measure] = {\n    "worst_loss": Measure(worst_loss, True, "Worst loss"),\n',
-    ),
-    Member(
-        "halves.py",
-        "dpls/experiments/kinds",
-        "dpls/experiments/kinds/__init__.py",
-        "= (Pruning, Subsets, Membership, Smoothing)",
-        "= (Pruning, Subsets, Membership, Smoothing, __import__('dpls.experiments.kinds.halves', fromlist=['_']).Halves)",
-    ),
+MEMBERS: tuple[Member, ...] = (
 )
