@@ -14,4 +14,12 @@ class Member(NamedTuple):
 
 
 MEMBERS: tuple[Member, ...] = (
+    Member(
+        "one_step.py",
+        "dpls/attacks",
+        "dpls/attacks/__init__.py",
+        "AnyAttack: TypeAlias = PGD\n",
+        "from typing import Annotated\n\nfrom pydantic import Field\n\nfrom dpls.attacks.one_step import OneStep\n\n"
+        'AnyAttack: TypeAlias = Annotated[PGD | OneStep, Field(discriminator="kind")]\n',
+    ),
 )
