@@ -22,4 +22,12 @@ MEMBERS: tuple[Member, ...] = (
         "from typing import Annotated\n\nfrom pydantic import Field\n\nfrom dpls.attacks.one_step import OneStep\n\n"
         'AnyAttack: TypeAlias = Annotated[PGD | OneStep, Field(discriminator="kind")]\n',
     ),
+    Member(
+        "half_and_half.py",
+        "dpls/methods",
+        "dpls/methods/__init__.py",
+        "AnyObjective = Annotated[Standard | PGDAT | TRADES,",
+        "from dpls.methods.half_and_half import HalfAndHalf\n\n"
+        "AnyObjective = Annotated[Standard | PGDAT | TRADES | HalfAndHalf,",
+    ),
 )
