@@ -30,4 +30,12 @@ MEMBERS: tuple[Member, ...] = (
         "from dpls.methods.half_and_half import HalfAndHalf\n\n"
         "AnyObjective = Annotated[Standard | PGDAT | TRADES | HalfAndHalf,",
     ),
+    Member(
+        "worst_loss.py",
+        "dpls/difficulty",
+        "dpls/difficulty/measures.py",
+        "MEASURES: dict[str, Measure] = {\n",
+        "from dpls.difficulty.worst_loss import worst_loss\n\n"
+        'MEASURES: dict[str, Measure] = {\n    "worst_loss": Measure(worst_loss, True, "Worst loss"),\n',
+    ),
 )
