@@ -38,4 +38,11 @@ MEMBERS: tuple[Member, ...] = (
         "from dpls.difficulty.worst_loss import worst_loss\n\n"
         'MEASURES: dict[str, Measure] = {\n    "worst_loss": Measure(worst_loss, True, "Worst loss"),\n',
     ),
+    Member(
+        "halves.py",
+        "dpls/experiments/kinds",
+        "dpls/experiments/kinds/__init__.py",
+        "= (Pruning, Subsets, Membership, Smoothing)",
+        "= (Pruning, Subsets, Membership, Smoothing, __import__('dpls.experiments.kinds.halves', fromlist=['_']).Halves)",
+    ),
 )
