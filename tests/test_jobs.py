@@ -1,5 +1,6 @@
 """Workers as detached processes: slots, queue, stop, resume, take-up. Real processes, tiny runs."""
 
+import json
 import os
 import shutil
 import signal
@@ -374,3 +375,11 @@ def test_stopping_one_run_of_a_queue_lets_its_worker_go_on_but_ending_the_worker
     wait_for(lambda: not workers_of(first))
     assert third.state() == "queued"
     assert third.metrics() == []
+
+
+def test_a_detached_run_is_left_to_the_launcher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, runs = tmp_path / "tiny.json", tmp_path / "runs"
+    file.write_text(json.dumps(TINY))
+    assert main(["train", str(file), "--runs", str(runs), "--detach"]) == 0
+    run = Run(runs / capsys.readouterr().out.strip().splitlines()[-1])
+    wait_for(lambda: run.state() == "done")
