@@ -6,6 +6,7 @@ import streamlit as st
 from dpls.data import TRAIN
 from dpls.errors import UserError
 from dpls.ui import address, images
+from dpls.ui.believed import warn_of_doubts
 from dpls.ui.choosing import select
 from dpls.ui.frame import page
 from dpls.ui.inspector import inspect
@@ -17,6 +18,7 @@ ROWS = ("all together", "by class")
 
 with page("Images", "Sorted by difficulty. Click an image to see why it is hard."):
     s = select()
+    warn_of_doubts(s)
     images.ask_for_missing(s)
 
     # What is shown

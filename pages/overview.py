@@ -4,6 +4,7 @@ import streamlit as st
 
 from dpls.runs.directory import Run
 from dpls.ui import images, manage, store
+from dpls.ui.believed import warn_of_doubts
 from dpls.ui.choosing import choose_run
 from dpls.ui.frame import page, read_only, shielded
 from dpls.ui.selection import selection_of
@@ -15,6 +16,7 @@ def show_extremes(run: Run) -> None:
     if s.facts.images is None:
         images.ask_for_missing(s)
         return
+    warn_of_doubts(s)
     hardest, natural, easiest = images.extremes(s, 14)
     planted = int((s.facts.cause[hardest] > 0).sum())
     which = "All of these" if planted == len(hardest) else f"{planted} of the {len(hardest)} hardest"

@@ -85,16 +85,54 @@ def test_settings_that_differ_are_named_by_path() -> None:
     ]
 
 
-def rows(train: list[float], validation: list[float]) -> list[dict]:
-    both = zip(train, validation, strict=True)
-    return [{"epoch": e + 1, "loss": 1.0, "train_robust": t, "validation_robust": v} for e, (t, v) in enumerate(both)]
+def rows(train: list[float], validation: list[float], clean: float = 0.9) -> list[dict]:
+    both = enumerate(zip(train, validation, strict=True), start=1)
+    return [
+        {"epoch": e, "loss": 1.0, "train_clean": clean, "train_robust": t, "validation_robust": v} for e, (t, v) in both
+    ]
+
+
+def concerns(rows: list[dict], *changes: str) -> list[str]:
+    return report.concerns(rows, make_config(override(read_settings("demo"), list(changes))), chance=0.1)
 
 
 def test_overfitting_is_noticed_and_nothing_else() -> None:
-    assert report.concerns(rows([0.3, 0.5, 0.9], [0.3, 0.5, 0.42]))[0].startswith("Robust overfitting")
-    assert "8.0 points since epoch 2" in report.concerns(rows([0.3, 0.5, 0.9], [0.3, 0.5, 0.42]))[0]
-    assert report.concerns(rows([0.3, 0.5, 0.95], [0.3, 0.5, 0.01]))[0].startswith("Catastrophic overfitting")
-    assert report.concerns(rows([0.3, 0.5, 0.5], [0.3, 0.5, 0.49])) == []
-    assert report.concerns(rows([0.3, 0.5, 0.51], [0.3, 0.5, 0.46])) == [], "training did not rise: a bad epoch"
-    assert report.concerns([]) == []
-    assert report.concerns([{"epoch": 1, "loss": float("nan"), "train_robust": None, "validation_robust": None}])
+    assert concerns(rows([0.3, 0.5, 0.9], [0.3, 0.5, 0.42]))[0].startswith("Robust overfitting")
+    assert "8.0 points since epoch 2" in concerns(rows([0.3, 0.5, 0.9], [0.3, 0.5, 0.42]))[0]
+    assert concerns(rows([0.3, 0.5, 0.95], [0.3, 0.5, 0.01]))[0].startswith("Catastrophic overfitting")
+    assert concerns(rows([0.3, 0.5, 0.5], [0.3, 0.5, 0.49])) == []
+    assert concerns(rows([0.3, 0.5, 0.51], [0.3, 0.5, 0.46])) == [], "training did not rise: a bad epoch"
+    assert concerns([]) == []
+    broken = {"epoch": 1, "loss": float("nan"), "train_clean": 0.2, "train_robust": None, "validation_robust": None}
+    assert concerns([broken])
+
+
+def test_a_weak_attack_while_it_warms_up_is_no_overfitting() -> None:
+    weak = rows([0.3, 0.5, 0.95], [0.3, 0.5, 0.01])
+    assert concerns(weak) and not concerns(weak, "attack_warmup=3")
+
+
+def test_a_run_at_chance_says_so_while_it_runs_with_the_remedy() -> None:
+    def at(clean: float, epochs: int, *changes: str) -> list[str]:
+        return concerns(rows([0.1] * epochs, [0.1] * epochs, clean), *changes)
+
+    assert at(0.107, 3) == [], "a tenth of 36 epochs has not gone by"
+    (sentence,) = at(0.107, 4)
+    assert "Still at chance after epoch 4: 11% of the training images are right" in sentence
+    assert "attack_warmup=7" in sentence and "eps" in sentence
+    assert "attack_warmup=20" in at(0.107, 12, "attack_warmup=10")[0]
+    assert "optimiser.lr" in at(0.107, 4, "objective.kind=standard")[0]
+    assert at(0.15, 4) == []
+    assert concerns(rows([0.1] * 5, [0.1] * 5, 0.1)[:4] + rows([0.1] * 5, [0.1] * 5, 0.3)[4:]) == []
+
+
+def test_hardest_images_stand_below_what_speaks_against_them(tmp_path: Path) -> None:
+    """Of a net that says always the first class, no table of hard images goes without the word."""
+    run = make_run(tmp_path / "runs")
+    assert "never left chance" not in report.report(run)
+    table = run.examples()
+    np.save(run.path / "dynamics" / "correct.npy", np.tile(table["label"] == 0, (10, 1)).astype(np.uint8))
+    lines = report.report(run).splitlines()
+    verdict = lines.index("This difficulty should not be believed.")
+    assert "never left chance" in lines[verdict + 1] and any("their class" in line for line in lines[verdict:])
+    assert verdict < next(i for i, line in enumerate(lines) if "hardest training images" in line)

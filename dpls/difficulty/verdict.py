@@ -31,16 +31,56 @@ def spearman(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def checks(record: Dynamics, measure: MeasureName, scores: NDArray[np.floating], classes: int) -> list[Check]:
-    """``record``: signals (T, n) of training examples under plain names; ``scores`` (n,): the measure over these T."""
-    return [_accuracy(record, classes), _length(record, measure), _ties(scores)]
+class Verdict(NamedTuple):
+    """All checks of a run's difficulty; the worst decides."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def level(self) -> Level:
+        return max((check.level for check in self.checks), key=(GOOD, DOUBTFUL, BAD).index)
+
+    @property
+    def doubts(self) -> list[Check]:
+        return [check for check in self.checks if check.level != GOOD]
+
+    @property
+    def sentence(self) -> str:
+        return {
+            GOOD: "This difficulty may be believed.",
+            DOUBTFUL: "Believe this difficulty with care.",
+            BAD: "This difficulty should not be believed.",
+        }[self.level]
 
 
-def _accuracy(record: Dynamics, classes: int) -> Check:
+def verdict(
+    record: Dynamics, measure: MeasureName, scores: NDArray[np.floating], labels: NDArray[np.integer]
+) -> Verdict:
+    """``record``: signals (T, n) of training examples under plain names; ``scores`` (n,): the measure over these T;
+    ``labels`` (n,)."""
+    accuracy, length, ties = _accuracy(record, chance_of(labels)), _length(record, measure), _ties(scores)
+    return Verdict((accuracy, length, ties, _classes(scores, labels)))
+
+
+def chance_of(labels: NDArray[np.integer]) -> float:
+    """Accuracy of whoever always says the commonest class, in [0, 1]; NaN of no labels."""
+    return float(np.bincount(labels).max() / len(labels)) if len(labels) else float("nan")
+
+
+def has_left_chance(accuracy: float, chance: float) -> bool:
+    """Whether a net has begun to learn: a twentieth of the way from chance to all right."""
+    return accuracy >= chance + (1 - chance) / 20
+
+
+def _accuracy(record: Dynamics, chance: float) -> Check:
     """A net that has not learnt finds nothing hard or easy: what it gets wrong is chance."""
     outcome = record["correct"][-max(1, len(record["correct"]) // 10) :]
     right = float((outcome == 1).sum() / max(1, (outcome != 255).sum()))
-    chance = 1 / classes
+    if not has_left_chance(right, chance):
+        sentence = (
+            f"The network never left chance: {right:.0%} of these images are right at the end of T; saying always"
+        )
+        return Check("Accuracy", BAD, f"{sentence} the commonest class gets {chance:.0%}. Which are hard is luck.")
     # Halfway from chance to all correct, and a quarter of the way: below that most of the errors are the net's.
     level: Level = GOOD if right >= (1 + chance) / 2 else DOUBTFUL if right >= chance + (1 - chance) / 4 else BAD
     said = {GOOD: "has learnt", DOUBTFUL: "has learnt only in part", BAD: "has hardly learnt"}[level]
@@ -79,6 +119,29 @@ def _ties(scores: NDArray[np.floating]) -> Check:
         f" is shared by {largest:.0%}."
     )
     return Check("Ties", level, sentence)
+
+
+def _classes(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> Check:
+    """Where the class alone says how hard an image is, difficulty tells nothing of the image; most often because some
+    classes are rare. What share it explains: eta squared, that of the variance which lies between classes."""
+    known = ~np.isnan(scores)
+    values, inverse, sizes = scores[known], *np.unique(labels[known], return_inverse=True, return_counts=True)[1:]
+    if not known.any() or values.std() == 0:
+        return Check("Classes", BAD, "The images do not differ in difficulty, within classes or between.")
+    means = np.bincount(inverse, values) / sizes
+    explained = float(((means[inverse] - values.mean()) ** 2).mean() / values.var())
+    level: Level = BAD if explained >= 0.8 else DOUBTFUL if explained >= 0.5 else GOOD
+    sentence = f"{explained:.0%} of what tells images apart is their class"
+    if level != GOOD and sizes.max() >= 2 * sizes.min() and _rare_are_odd(means, sizes, float(values.mean())):
+        sentence += ", and it is the rare classes that stand out: this is rarity more than hardness"
+    remedy = "" if level == GOOD else ". Compare images within a class"
+    return Check("Classes", level, f"{sentence}{remedy}.")
+
+
+def _rare_are_odd(means: NDArray[np.floating], sizes: NDArray[np.integer], mean: float) -> bool:
+    """Whether classes lie the further from the mean of all images, the smaller they are."""
+    agreement = spearman(np.abs(means - mean), sizes.astype(float))
+    return bool(agreement < -0.5)
 
 
 def planted(

@@ -4,9 +4,14 @@ import logging
 import time
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
+from dpls.difficulty.verdict import chance_of
+from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
+from dpls.runs.report import concerns
 
 log = logging.getLogger("dpls")
 
@@ -14,9 +19,13 @@ log = logging.getLogger("dpls")
 class Console:
     """Progress: a bar with the time left and a line an epoch on a terminal and in the log; status.json for pages."""
 
-    def __init__(self, run: Run, epochs: int, images: int) -> None:
+    def __init__(self, run: Run, config: RunConfig, labels: NDArray[np.integer]) -> None:
+        """labels: (n,), of the training examples."""
+        epochs, images = config.epochs, len(labels)
         self._run = run
-        self._epochs = epochs
+        self._config = config
+        self._chance = chance_of(labels)
+        self._told_of: set[str] = set()
         self._began = self._told = time.monotonic()
         self._bar = tqdm(
             total=epochs * images, unit=" images", unit_scale=True, disable=None, leave=False, dynamic_ncols=True
@@ -48,12 +57,18 @@ class Console:
         def percent(name: str) -> str:
             return "    -" if row[name] is None else f"{row[name]:5.1%}"
 
-        left = round((self._epochs - row["epoch"]) * row["seconds"])
+        epochs = self._config.epochs
+        left = round((epochs - row["epoch"]) * row["seconds"])
         self._bar.clear()
         log.info(
-            f"epoch {row['epoch']:>{len(str(self._epochs))}}/{self._epochs}  lr {row['lr']:.4f}  loss {row['loss']:.3f}"
+            f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  lr {row['lr']:.4f}  loss {row['loss']:.3f}"
             f"  train {percent('train_clean')} robust {percent('train_robust')}"
             f"  validation {percent('validation_clean')} robust {percent('validation_robust')}"
             f"  {row['images_per_second']:.0f} images/s  {left // 60}:{left % 60:02d} left"
         )
+        for sentence in concerns(self._run.metrics(), self._config, self._chance):
+            kind = sentence.split(":")[0].split(" after ")[0]  # the numbers in it change with every epoch
+            if kind not in self._told_of:
+                log.warning("note: " + sentence)
+            self._told_of.add(kind)
         self._bar.refresh()

@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 
 from dpls import intervals
+from dpls.difficulty.measures import MEASURES
 from dpls.difficulty.scale import auroc, hardest_first
+from dpls.difficulty.signals import signals_of
+from dpls.difficulty.verdict import Verdict, has_left_chance, verdict
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
@@ -114,10 +117,15 @@ def _flat(value: Any, path: str) -> dict[str, str]:
     return {path: "none" if value is None else str(value)}
 
 
-def concerns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What a look at the rows of metrics.jsonl should make one wary of, a sentence each."""
-    known = [row for row in rows if row["validation_robust"] is not None and row["train_robust"] is not None]
-    found = []
+def concerns(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: float) -> list[str]:
+    """What a look at the rows of metrics.jsonl should make one wary of, a sentence each.
+
+    ``chance``: accuracy on training images of whoever always says the commonest class. Accuracies under attack are
+    compared once the attack has its full strength.
+    """
+    attacked = [row for row in rows if row["validation_robust"] is not None and row["train_robust"] is not None]
+    known = [row for row in attacked if row["epoch"] > config.attack_warmup]
+    found = [_stuck(rows[-1], config, chance)] if _is_stuck(rows, config, chance) else []
     if known:
         best, last = max(known, key=lambda row: row["validation_robust"]), known[-1]
         fall = best["validation_robust"] - last["validation_robust"]
@@ -136,6 +144,21 @@ def concerns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
+def _is_stuck(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: float) -> bool:
+    """No epoch of the last three has left chance, after a tenth of all epochs and three at least."""
+    late = len(rows) >= max(3, config.epochs / 10)
+    return late and not any(has_left_chance(row["train_clean"] or 0, chance) for row in rows[-3:])
+
+
+def _stuck(row: Mapping[str, Any], config: RunConfig, chance: float) -> str:
+    longer = max(5, round(config.epochs / 5), 2 * round(config.attack_warmup))
+    remedy = f"set attack_warmup={longer}, or a smaller eps" if config.objective.attacks else "raise optimiser.lr"
+    return (
+        f"Still at chance after epoch {row['epoch']}: {row['train_clean'] or 0:.0%} of the training images are right,"
+        f" and saying always the commonest class gets {chance:.0%}. Stop it, {remedy}, and start again."
+    )
+
+
 def hardest(table: pd.DataFrame, count: int) -> pd.DataFrame:
     """The hardest training examples first; equal difficulty is ordered by mean cross-entropy, then by id."""
     train = table[table["split"] == "train"]
@@ -146,7 +169,8 @@ def hardest(table: pd.DataFrame, count: int) -> pd.DataFrame:
 def report(run: Run, count: int = 10) -> str:
     """What a person wants to know first of a finished run."""
     table = run.examples()
-    lines = ["", f"Run {run.id}  {run.label()}".rstrip(), "", *_accuracies(run), "", *_hardest(table, count)]
+    lines = ["", f"Run {run.id}  {run.label()}".rstrip(), "", *_accuracies(run), "", *_believed(run, table)]
+    lines += _hardest(table, count)
     return "\n".join([*lines, "", *_causes(table)]).rstrip() + "\n"
 
 
@@ -160,6 +184,20 @@ def _accuracies(run: Run) -> list[str]:
     rules = {e["checkpoint"]: e["chosen_by"] for e in found}
     lines += [f"  {checkpoint}: {rule}" for checkpoint, rule in sorted(rules.items())]
     return lines + [f"  note: {warning}" for warning in dict.fromkeys(w for e in found for w in e["warnings"])]
+
+
+def verdict_on(run: Run, table: pd.DataFrame) -> Verdict:
+    """May the difficulty in a run's table be believed?"""
+    config, train = run.recipe(), table[table["split"] == "train"]
+    record = signals_of(run.dynamics(min(config.counted_epochs, len(run.metrics()))), config.difficulty.adversarial)
+    mine = {name: rows[:, train["id"].to_numpy()] for name, rows in record.items()}
+    measure = config.difficulty.measure
+    return verdict(mine, measure, MEASURES[measure].compute(mine), train["label"].to_numpy())
+
+
+def _believed(run: Run, table: pd.DataFrame) -> list[str]:
+    found = verdict_on(run, table)
+    return [found.sentence, *(f"  {check.name}: {check.sentence}" for check in found.doubts), ""]
 
 
 def _hardest(table: pd.DataFrame, count: int) -> list[str]:

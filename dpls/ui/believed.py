@@ -4,17 +4,12 @@ import numpy as np
 import streamlit as st
 
 from dpls.data import TRAIN
-from dpls.difficulty.verdict import BAD, DOUBTFUL, GOOD, planted
+from dpls.difficulty.verdict import BAD, DOUBTFUL, GOOD, Check, planted
 from dpls.ui import store
 from dpls.ui.selection import Selection
 
 ICONS = {GOOD: ":material/check_circle:", DOUBTFUL: ":material/error:", BAD: ":material/cancel:"}
 COLOURS = {GOOD: "green", DOUBTFUL: "orange", BAD: "red"}
-SENTENCES = {
-    GOOD: "This difficulty may be believed.",
-    DOUBTFUL: "Believe this difficulty with care.",
-    BAD: "This difficulty should not be believed.",
-}
 
 
 def show_verdict(s: Selection) -> None:
@@ -23,13 +18,29 @@ def show_verdict(s: Selection) -> None:
         st.caption("These scores come from a file. How they were found, nothing here can check.")
         return
     found = store.verdict(s.run.path, s.counted, s.measure, s.adversarial)
-    worst = max((check.level for check in found), key=(GOOD, DOUBTFUL, BAD).index)
-    doubts = [check.name for check in found if check.level != GOOD]
-    label = f":{COLOURS[worst]}[{ICONS[worst]} **{SENTENCES[worst]}**]"
-    with st.expander(f"{label} {'Look at: ' + ', '.join(doubts) + '.' if doubts else ''}", key="verdict"):
+    label = f":{COLOURS[found.level]}[{ICONS[found.level]} **{found.sentence}**]"
+    look_at = ", ".join(check.name for check in found.doubts)
+    with st.expander(f"{label} {f'Look at: {look_at}.' if look_at else ''}", key="verdict"):
         st.caption("Checked on the training images.")
-        for check in found:
-            st.markdown(f":{COLOURS[check.level]}[{ICONS[check.level]}] **{check.name}.** {check.sentence}")
+        for check in found.checks:
+            st.markdown(_said(check))
+
+
+def warn_of_doubts(s: Selection) -> None:
+    """Where hard images stand: what speaks against their difficulty; nothing where nothing does."""
+    if s.is_imported:
+        return
+    found = store.verdict(s.run.path, s.counted, s.measure, s.adversarial)
+    if found.level == BAD:
+        bad = [check for check in found.doubts if check.level == BAD]
+        st.warning(f"**{found.sentence}** {' '.join(check.sentence for check in bad)}", icon=ICONS[BAD])
+    elif found.doubts:
+        names = ", ".join(check.name for check in found.doubts)
+        st.caption(f":{COLOURS[found.level]}[{ICONS[found.level]} {found.sentence}] Page Difficulty says why: {names}.")
+
+
+def _said(check: Check) -> str:
+    return f":{COLOURS[check.level]}[{ICONS[check.level]}] **{check.name}.** {check.sentence}"
 
 
 def show_planted(s: Selection) -> None:

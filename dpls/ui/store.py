@@ -19,7 +19,8 @@ from dpls.data.cache import open_dataset
 from dpls.difficulty.measures import MEASURES
 from dpls.difficulty.scale import NormaliserName, normalise
 from dpls.difficulty.signals import signals_of
-from dpls.difficulty.verdict import Check, checks
+from dpls.difficulty.verdict import Verdict, chance_of
+from dpls.difficulty.verdict import verdict as verdict_of
 from dpls.errors import UserError
 from dpls.runs import report
 from dpls.runs import scores as scores_from_files
@@ -255,11 +256,17 @@ def difficulty(
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def verdict(path: Path, counted: int, measure: str, adversarial: bool) -> list[Check]:
-    """Checks on the training examples."""
+def verdict(path: Path, counted: int, measure: str, adversarial: bool) -> Verdict:
+    """May this difficulty be believed? Checked on the training examples."""
     run = Run(path)
     known = facts(run)
     ids = known.ids(TRAIN)
     columns = slice(len(ids)) if ids[-1] == len(ids) - 1 else ids  # a view where training images come first
     chosen = {name: rows[:, columns] for name, rows in signals(run, counted, adversarial).items()}
-    return checks(chosen, measure, scores(run, counted, measure, adversarial)[ids], len(known.classes))
+    return verdict_of(chosen, measure, scores(run, counted, measure, adversarial)[ids], known.labels[ids])
+
+
+def chance(run: Run) -> float:
+    """Accuracy on the training images of whoever always says the commonest class."""
+    known = facts(run)
+    return chance_of(known.labels[known.ids(TRAIN)])
