@@ -24,7 +24,9 @@ def add(command: Command) -> None:
     export.add_argument("--to", type=Path, required=True, help="a .csv, .parquet or .npz file")
     scores = command("scores", _scores, "show scores computed elsewhere like a measure, in all runs on these images")
     scores.add_argument("run")
-    scores.add_argument("file", type=Path, help="a .csv, .parquet, .npz or .npy file of scores by hash, id or order")
+    scores.add_argument(
+        "file", type=Path, help="a table of scores by path, hash, id or order: csv, tsv, json, jsonl, parquet, npz, npy"
+    )
     scores.add_argument("--name", help="what to call them (default: the file's name)")
     scores.add_argument("--lower-is-harder", action="store_true")
 
@@ -93,9 +95,8 @@ def _scores(args: argparse.Namespace) -> int:
     from dpls.runs import scores
 
     run = find_run(args.runs, args.run)
-    values = scores.read_scores(args.file, run.examples(), lower_is_harder=args.lower_is_harder)
+    brought = scores.read_scores(args.file, run.examples(), lower_is_harder=args.lower_is_harder)
     name = args.name or args.file.stem
-    scores.keep(args.runs, run.config()["fingerprint"], name, values)
-    known = int((values == values).sum())
-    print(f"{name}: scores of {known:,} of {len(values):,} images; choose them as a measure on the pages")
+    scores.keep(args.runs, run.config()["fingerprint"], name, brought.values)
+    print(f"{name}: {brought.said}; choose them as a measure on the pages")
     return 0

@@ -7,5 +7,6 @@ choice      which examples take part, how hard they are, how their labels are sm
 examples    the per-example table
 report      a run in words, two runs compared
 sidecar     factors as a file for other people's loops
+tables      what other programs wrote, read
 scores      other people's scores, shown like a measure
 """

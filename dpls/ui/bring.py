@@ -4,11 +4,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from dpls.runs import scores
 from dpls.runs.files import runs_root
+from dpls.runs.tables import ENDINGS
 from dpls.ui import manage, store
 from dpls.ui.frame import escape
 from dpls.ui.selection import Selection
@@ -24,10 +24,11 @@ def offer(s: Selection) -> None:
         if not form.open:
             return
         st.caption(
-            "A file with a row for each image: a column score, and hash or id (as `python -m dpls export` writes them);"
-            " with neither, in the order of the training images. They become a measure of all runs on these images."
+            "A table with a row for each image: a column score, and path (of the image's file), hash or id, as"
+            " `python -m dpls export` writes them. With none of these, the rows are in the order of the images. The"
+            " scores become a measure of all runs on these images."
         )
-        file = st.file_uploader("File", type=["csv", "parquet", "npz", "npy"], key="scores file")
+        file = st.file_uploader("File", type=list(ENDINGS), key="scores file")
         if file:
             with st.container(horizontal=True, vertical_alignment="bottom"):
                 st.text_input(
@@ -52,11 +53,11 @@ def _keep(run: Any, file: Any) -> None:
         path = Path(folder) / Path(file.name).name
         path.write_bytes(file.getvalue())
         lower = st.session_state["scores direction"] == LOWER
-        values = scores.read_scores(path, store.examples(run), lower_is_harder=lower)
+        brought = scores.read_scores(path, store.examples(run), lower_is_harder=lower)
     name = st.session_state[f"name of {file.file_id}"].strip()
-    scores.keep(runs_root(), run.config()["fingerprint"], name, values)
+    scores.keep(runs_root(), run.config()["fingerprint"], name, brought.values)
     st.session_state["measure"] = name
-    st.session_state["scores said"] = f"{name}: scores of {int((~np.isnan(values)).sum()):,} images."
+    st.session_state["scores said"] = f"{name}: {brought.said}."
 
 
 def _delete(s: Selection, name: str) -> None:
