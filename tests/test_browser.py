@@ -629,6 +629,8 @@ def test_scores_from_a_file_become_a_measure(server: Server, page: Page, tmp_pat
         if name == "foreign":
             expect(page.get_by_text("has no score for any training image", exact=False)).to_be_visible()
     expect(page.get_by_text("mine (imported): higher is harder", exact=False)).to_be_visible()
+    matched = f"matched by hash (column 'hash'). Scores of {len(train)} of {len(train)} training images, 0 of"
+    expect(page.get_by_text(matched, exact=False)).to_be_visible()
     page.wait_for_url(re.compile("measure=mine"))
     page.get_by_role("link", name="Images", exact=True).first.click()
     expect(page.locator("h1")).to_have_text("Images")

@@ -144,6 +144,15 @@ def test_factors_go_along_as_a_file(run: Run, ending: str, tmp_path: Path) -> No
         assert list(pd.read_parquet(file).columns) == ["id", "hash", "difficulty", "factor"]
 
 
+def test_equal_images_keep_their_own_factors_whatever_the_order_of_the_file(tmp_path: Path) -> None:
+    images = np.arange(6, dtype=np.uint8)[[0, 1, 1, 2, 2, 2]][:, None, None, None] * np.ones((6, 1, 8, 8), np.uint8)
+    factors = np.array([0.9, 0.5, 1.0, 0.8, 0.7, 0.6])
+    hashes = [h.decode().upper() for h in image_hashes(images)]
+    table = pd.DataFrame({"id": range(6), "hash": hashes, "factor": factors}).sort_values("factor")
+    table.to_csv(tmp_path / "sorted.csv", index=False)
+    np.testing.assert_array_equal(read_factors(tmp_path / "sorted.csv", images), factors)
+
+
 def test_factors_are_refused_for_other_images(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "factors.parquet"
     assert main(["export", run.id, "--runs", str(run.path.parent), "--factors", "--to", str(file)]) == 0

@@ -32,7 +32,7 @@ def read_table(path: Path, how: str = "choose another") -> pd.DataFrame:
         table.columns = [str(name).strip().lower() for name in table]
         if not table.columns.is_unique:
             raise ValueError(f"two columns are called {table.columns[table.columns.duplicated()][0]!r}")
-        return table.apply(_decoded)
+        return table.apply(_plain)
     except Exception as error:  # whatever a foreign file makes its reader raise
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise UserError(
@@ -77,10 +77,12 @@ def _first_word(column: pd.Series) -> object:
     return words.iloc[0] if len(words) else column.iloc[0]
 
 
-def _decoded(column: pd.Series) -> pd.Series:
+def _plain(column: pd.Series) -> pd.Series:
+    """Bytes and nested values as text."""
     if column.dtype != object:
         return column
-    return column.map(lambda value: value.decode() if isinstance(value, bytes) else value)
+    column = column.map(lambda value: value.decode() if isinstance(value, bytes) else value)
+    return column.map(lambda value: value if value is None or np.isscalar(value) else str(value))
 
 
 def _parse(path: Path) -> pd.DataFrame:
@@ -103,7 +105,10 @@ def _parse(path: Path) -> pd.DataFrame:
 
 def _text(path: Path) -> str:
     content = path.read_bytes()
-    return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    if "\0" in text:
+        raise ValueError("it holds zero bytes, as UTF-16 without its mark does")
+    return text
 
 
 def _parse_text(text: str) -> pd.DataFrame:
@@ -117,7 +122,7 @@ def _parse_text(text: str) -> pd.DataFrame:
         raise ValueError(
             f"its rows have more fields, between {separator!r}, than its header; decimal commas need semicolons"
         )
-    if all(_is_number(name) for name in table):
+    if any(_is_number(name) for name in table):
         raise ValueError("its first row has no names")
     return table if separator == "," else table.apply(_with_points)
 

@@ -177,9 +177,10 @@ def _of_as_many(rows: int, name: str, examples: pd.DataFrame) -> tuple[NDArray[n
 
 def _refuse_sorted(table: pd.DataFrame, name: str, examples: pd.DataFrame) -> None:
     """Scores that rise or fall from row to row, overall or within each class, have lost the order of the images."""
-    order = np.argsort(examples["label"].to_numpy(), kind="stable")
-    same = np.diff(examples["label"].to_numpy()[order]) == 0
-    steps = np.diff(table["score"].to_numpy()[order])[same]
+    known = table["score"].notna().to_numpy()
+    labels, scores = examples["label"].to_numpy()[known], table["score"].to_numpy()[known]
+    order = np.argsort(labels, kind="stable")
+    steps = np.diff(scores[order])[np.diff(labels[order]) == 0]
     if len(steps) >= 10 and steps.any() and ((steps >= 0).all() or (steps <= 0).all()):
         raise UserError(
             f"{name!r} is sorted by score and has neither path, hash nor id, so whose score is whose is lost; write"
