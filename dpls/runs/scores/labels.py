@@ -37,6 +37,6 @@ def check(table: pd.DataFrame, name: str, examples: pd.DataFrame) -> None:
     wrong = ~agree(table, examples)
     if wrong.any():
         raise UserError(
-            f"{int(wrong.sum()):,} of {len(table):,} labels in {name!r} are not those of this run's images, the"
-            f" first in row {table.index.to_numpy()[wrong.argmax()]}: other images, another order, or labels numbered otherwise"
+            f"{int(wrong.sum()):,} of {len(table):,} labels in {name!r} are not those of this run's images, first in"
+            f" row {table.index.to_numpy()[wrong.argmax()]}: other images, another order, or labels numbered otherwise"
         )
