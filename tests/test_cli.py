@@ -131,8 +131,8 @@ def folder(path: Path, corrupt: bool = False) -> Path:
         for i in range(5):
             Image.new("RGB", (8, 8), (i * 40, 0, 0)).save(path / "train" / name / f"{i}.png")
     if corrupt:
-        whole = (path / "train" / "a" / "0.png").read_bytes()
-        (path / "train" / "a" / "0.png").write_bytes(whole[:40])
+        for image in sorted(path.rglob("*.png"))[:6]:
+            image.write_bytes(image.read_bytes()[:40])
     return path
 
 

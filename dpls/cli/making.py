@@ -2,12 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from dpls.errors import UserError
 from dpls.runs.directory import Run
+from dpls.runs.files import data_root
+
+if TYPE_CHECKING:
+    from dpls.data import Data
 
 Command: TypeAlias = Callable[[str, object, str], argparse.ArgumentParser]
 """Adds a command: its name, what is called with the arguments, a sentence of help."""
@@ -49,13 +53,27 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _say_found(data: "Data") -> None:
+    """What lies where the images come from, before any of it is read."""
+    found = data.source.found()
+    _say(found.lines() if found else ())
+
+
+def _say(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        print(sentence, flush=True)
+
+
 def _train(args: argparse.Namespace) -> int:
+    from dpls.data.cache import said
     from dpls.jobs.launchers import launcher
     from dpls.jobs.submission import submit
     from dpls.recipe import make_config, override, read_settings
 
     config = make_config(override(read_settings(args.config), args.set))
+    _say_found(config.data)
     run = submit(config, args.runs, args.label)
+    _say(said(data_root(args.runs), run.config()["fingerprint"]))
     parent = run.config()["parent"]
     if parent:
         print(f"the first {parent['epoch']} epochs are those of run {parent['run']}", flush=True)
@@ -74,7 +92,11 @@ def _experiment(args: argparse.Namespace) -> int:
     from dpls.jobs.launchers import launcher
 
     experiment = read_experiment(args.kind, args.preset, args.set)
-    print(cost(experiment, args.runs).in_words, flush=True)
+    price = cost(experiment, args.runs)
+    if price.new:  # else nothing is read, and the images may be gone
+        _say_found(experiment.base.data)
+        _say(experiment.base.data(data_root(args.runs))[0].said)
+    print(price.in_words, flush=True)
     if args.plan:
         for planned in experiment.plan():
             print(f"  {planned.role}" + (f"  (from epoch {experiment.border} on)" if planned.after else ""))

@@ -3,13 +3,15 @@
 A new source is a file here with a ``DataSource``, and a name in ``Source``.
 
 dataset    the data set in memory, as every source returns it
-photos, digits, folder, npz, benchmarks    the sources
+photos, digits, benchmarks, own/    the sources; own/: folders and arrays of one's own
+found      what lies where a source looks, in sentences
 probes     planted causes of difficulty
+doubles    images that are there twice
 cache      decoded data sets on disk, found by their content
 """
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,8 +24,10 @@ from dpls.data import cache
 from dpls.data.benchmarks import Cifar10, FashionMnist
 from dpls.data.dataset import PARTS, TEST, TRAIN, VALIDATION, Dataset
 from dpls.data.digits import Digits
-from dpls.data.folder import Folder
-from dpls.data.npz import Npz
+from dpls.data.doubles import doubles
+from dpls.data.found import first, needed, too_few
+from dpls.data.own.folder import Folder
+from dpls.data.own.npz import Npz
 from dpls.data.photos import Photos
 from dpls.data.probes import Probe, plant
 from dpls.errors import UserError
@@ -71,11 +75,18 @@ def _check_every_class(dataset: Dataset) -> None:
     for part, name in enumerate(PARTS):
         present = np.bincount(dataset.labels[dataset.part == part], minlength=len(dataset.classes))
         if not present.all():
-            absent = dataset.classes[int(present.argmin())]
+            absent = [repr(dataset.classes[label]) for label in np.flatnonzero(present == 0)]
             raise UserError(
-                f"no image of class {absent!r} is left for {name}; "
+                f"no image of class {first(absent)} is left for {name}; "
                 "every class needs one in each part: add images, or change data.validation, data.test or the limits"
             )
+
+
+def _check_classes_suffice(source: Dataset) -> None:
+    """Before anything is taken: whether each class has a training image for each part that will be taken from them."""
+    counts = np.bincount(source.labels[source.part == TRAIN], minlength=len(source.classes)).tolist()
+    if few := too_few(dict(zip(source.classes, counts, strict=True)), needed(np.unique(source.part).tolist())):
+        raise UserError(few)
 
 
 class Data(Component):
@@ -109,6 +120,7 @@ class Data(Component):
             return known
         source, images = cache.open_source(root, cache.key_of(canonical(settings), stamp), settings)
         final = self._compose(source)
+        final = final.saying(*doubles(final, cache.image_hashes(final.images)))
         meta = {"data": self.model_dump(mode="json")}
         fingerprint = cache.store(root, final, meta, images if final.images is source.images else None)
         cache.remember(root, key, fingerprint)
@@ -124,6 +136,7 @@ class Data(Component):
 
     def _compose(self, source: Dataset) -> Dataset:
         """The final data set; its images are the source's own array where none was changed or left out."""
+        _check_classes_suffice(source)
         dataset = self._take(source, TEST, self.test)
         dataset = self._take(dataset, VALIDATION, self.validation)
         dataset = self._keep(dataset, TRAIN, self.limit)
@@ -132,10 +145,10 @@ class Data(Component):
         return plant(dataset, self.probes, self.seed)
 
     def _take(self, dataset: Dataset, part: int, share: float) -> Dataset:
-        """Move a share of the training images to a part that has none."""
+        """Move a share of the training images, at least one of each class, to a part that has none."""
         if len(dataset.ids(part)):
             return dataset
-        count = round(share * len(dataset.ids(TRAIN)))
+        count = max(round(share * len(dataset.ids(TRAIN))), len(dataset.classes))
         taken = sample(dataset, TRAIN, count, self.seed, PARTS[part])
         assigned = np.array(dataset.part)
         assigned[taken] = part
@@ -147,5 +160,4 @@ class Data(Component):
             return dataset
         kept = dataset.part != part
         kept[sample(dataset, part, limit, self.seed, f"limit {PARTS[part]}")] = True
-        rows = {f.name: getattr(dataset, f.name)[kept] for f in fields(dataset) if f.name != "classes"}
-        return Dataset(**rows, classes=dataset.classes)
+        return dataset.take(kept)

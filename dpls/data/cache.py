@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from dpls.component import digest
 from dpls.data.dataset import PARTS, Dataset
 from dpls.errors import UserError
 
-LAYOUT_NUMBER = 1  # goes into every key: raise it when the files below, or what a source decodes to, change
+LAYOUT_NUMBER = 2  # goes into every key: raise it when the files below, or what a source decodes to, change
 IMAGES = "images.npy"
 HASHES = "hashes.npy"
 COLUMNS = ("labels", "true_labels", "part", "cause", "files")
@@ -83,7 +83,8 @@ def _write(directory: Path, dataset: Dataset, meta: dict[str, Any], images_from:
     for name in COLUMNS:
         np.save(directory / f"{name}.npy", getattr(dataset, name))
     counts = {name: int((dataset.part == index).sum()) for index, name in enumerate(PARTS)}
-    content = {"classes": dataset.classes, "counts": counts, "shape": dataset.images.shape[1:], **meta}
+    content = {"classes": dataset.classes, "counts": counts, "shape": dataset.images.shape[1:], "said": dataset.said}
+    content |= meta
     (directory / META).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
@@ -94,11 +95,12 @@ def _read(directory: Path, final: bool) -> Dataset:
     """
     names = ("images", *COLUMNS, "hashes") if final else ("images", *COLUMNS)
     arrays = [np.load(directory / f"{name}.npy", mmap_mode="r") for name in names]
-    classes = tuple(json.loads((directory / META).read_text(encoding="utf-8"))["classes"])
+    meta = json.loads((directory / META).read_text(encoding="utf-8"))
     if len({len(array) for array in arrays}) != 1:
         raise ValueError("the arrays have different lengths")
     images, labels, true_labels, part, cause, files = arrays[: 1 + len(COLUMNS)]
-    return Dataset(images, labels, part, classes, cause, true_labels, files)
+    said = tuple(meta.get("said", ()))  # those of earlier versions kept none
+    return Dataset(images, labels, part, tuple(meta["classes"]), cause, true_labels, files, said)
 
 
 def _read_or_clear(directory: Path, final: bool) -> Dataset | None:
@@ -129,11 +131,35 @@ def store(root: Path, dataset: Dataset, meta: dict[str, Any], images_from: Path 
     meta: what JSON can hold, kept beside it. images_from: a file with just these images, linked and not copied.
     """
     fingerprint = fingerprint_of(dataset)
-    if _read_or_clear(root / fingerprint, final=True) is None:
+    known = _read_or_clear(root / fingerprint, final=True)
+    if known is None:
         with _placed(root / fingerprint) as aside:
             _write(aside, dataset, {**meta, "fingerprint": fingerprint}, images_from)
             np.save(aside / HASHES, image_hashes(dataset.images))
+    elif known.said != dataset.said:  # the same images, come by in another way
+        _say(root / fingerprint / META, dataset.said)
     return fingerprint
+
+
+def said(root: Path, fingerprint: str) -> tuple[str, ...]:
+    """What a person should know of the images of a data set, in sentences; nothing where it is not there."""
+    try:
+        return tuple(json.loads((root / fingerprint / META).read_text(encoding="utf-8")).get("said", ()))
+    except (OSError, ValueError):
+        return ()
+
+
+def _say(file: Path, said: Sequence[str]) -> None:
+    content = json.loads(file.read_text(encoding="utf-8")) | {"said": said}
+    _replace(file, json.dumps(content, indent=1))
+
+
+def _replace(file: Path, text: str) -> None:
+    """A whole file, or what it was before."""
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".", delete=False, encoding="utf-8") as aside:
+        aside.write(text)
+    Path(aside.name).chmod(0o644)
+    Path(aside.name).replace(file)
 
 
 def open_dataset(root: Path, fingerprint: str) -> Dataset:
@@ -159,10 +185,7 @@ def remember(root: Path, key: str, fingerprint: str) -> None:
     """Note which data set some settings gave."""
     index = root / "index"
     index.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=index, prefix=".", delete=False, encoding="utf-8") as aside:
-        json.dump({"fingerprint": fingerprint}, aside)
-    Path(aside.name).chmod(0o644)
-    Path(aside.name).replace(index / f"{key}.json")
+    _replace(index / f"{key}.json", json.dumps({"fingerprint": fingerprint}))
 
 
 def recall(root: Path, key: str) -> tuple[Dataset, str] | None:

@@ -1,6 +1,6 @@
 """A data set in host memory, as every source returns it and as the cache stores it. No torch here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ class Dataset:
     cause: (N,) str, the probe planted in the example, "" where none was.
     true_labels: int64 (N,), the label before a probe changed it.
     files: (N,) str, the file an image came from, relative to its source; "" where it has none.
+    said: what a person should know of the images, in sentences; no part of what they are.
     """
 
     images: NDArray[np.uint8]
@@ -29,6 +30,7 @@ class Dataset:
     cause: NDArray[np.str_]
     true_labels: NDArray[np.int64]
     files: NDArray[np.str_]
+    said: tuple[str, ...] = ()
 
     @staticmethod
     def of(
@@ -42,6 +44,15 @@ class Dataset:
         assert images.ndim == 4 and len(images) == len(labels) == len(part), (images.shape, labels.shape, part.shape)
         nothing = np.full(len(images), "", dtype="<U16")
         return Dataset(images, labels, part, classes, nothing, labels, nothing if files is None else files)
+
+    def take(self, kept: NDArray[np.bool_]) -> "Dataset":
+        """The examples where kept (N,) is true, in their order."""
+        rows = {f.name: getattr(self, f.name)[kept] for f in fields(self) if f.name not in ("classes", "said")}
+        return Dataset(**rows, classes=self.classes, said=self.said)
+
+    def saying(self, *sentences: str) -> "Dataset":
+        """The same, with more to say."""
+        return replace(self, said=(*self.said, *sentences))
 
     def ids(self, part: int) -> NDArray[np.int64]:
         """(n,), ascending, the ids of one part."""

@@ -4,6 +4,7 @@ from typing import ClassVar, NamedTuple
 
 from dpls.component import Component
 from dpls.data.dataset import Dataset
+from dpls.data.found import Found
 
 
 class Outline(NamedTuple):
@@ -34,9 +35,9 @@ class DataSource(Component):
         """What the images depend on beside the settings: they are read again where it has changed."""
         raise NotImplementedError
 
-    def found(self) -> str:
-        """What lies there, in words for a person who has just typed where; '' where there is nothing to tell."""
-        return ""
+    def found(self) -> Found | None:
+        """What lies there, for a person who has just typed where; None where there is nothing to tell."""
+        return None
 
     def downloaded(self) -> float:
         """Share of a download under way that lies on disk, in [0, 1]; 0 where none is."""

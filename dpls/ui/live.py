@@ -8,7 +8,7 @@ from dpls import charts
 from dpls.jobs.launchers import launcher
 from dpls.runs.directory import Run
 from dpls.runs.report import concerns, with_interval
-from dpls.ui import manage, store
+from dpls.ui import described, manage, store
 from dpls.ui.frame import escape, shielded
 
 WORKING = ("queued", "running")
@@ -34,6 +34,7 @@ def _panel(run: Run, drawn: str) -> None:
     if state != drawn:
         st.rerun()  # the buttons around the panel change with it
     _head(run, state, status)
+    described.show_said(run)
     rows = run.metrics()
     for sentence in concerns(rows, config, store.chance(run)):
         st.warning(sentence, icon=":material/warning:")

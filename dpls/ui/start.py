@@ -4,12 +4,13 @@ from typing import Any
 
 import streamlit as st
 
+from dpls.data.found import Found
 from dpls.errors import UserError
 from dpls.jobs.estimate import Duration, estimate, in_words
 from dpls.jobs.launchers import launcher
 from dpls.recipe import RunConfig, make_config, preset_names, preset_title, read_settings
 from dpls.runs.files import data_root, runs_root
-from dpls.ui import address, background, manage, store
+from dpls.ui import address, background, described, manage, store
 from dpls.ui.form import Form
 from dpls.ui.frame import escape, loading_torch
 
@@ -98,7 +99,7 @@ def start(config: RunConfig, label: str) -> None:
 
 
 @st.cache_data(ttl=30, max_entries=50, show_spinner=False)
-def look(settings: str) -> tuple[Duration | None, str]:
+def look(settings: str) -> tuple[Duration | None, Found | None]:
     """The estimate for a configuration as JSON, and what its folder holds; both may mean looking through many files."""
     config = RunConfig.model_validate_json(settings)
     found = config.data.source.found()
@@ -107,7 +108,7 @@ def look(settings: str) -> tuple[Duration | None, str]:
 
 def offer(config: RunConfig | None, label: str) -> None:
     """What it will cost, and the button; a source that is not there is said before anybody presses it."""
-    cost, found = None, ""
+    cost, found = None, None
     if config:
         try:
             with loading_torch():
@@ -115,8 +116,7 @@ def offer(config: RunConfig | None, label: str) -> None:
         except UserError as error:
             st.error(escape(str(error)) + ".", icon=":material/error:")
             config = None
-    if found:
-        st.caption(f"Found {escape(found)}.")
+    described.show_found(found)
     if config and config.data.probes and not config.data.source.is_embedded:
         share = sum(probe.share for probe in config.data.probes)
         st.warning(
