@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from dpls.data.cache import open_dataset, store
 from dpls.difficulty.measures import MEASURES
 from dpls.recipe import RunConfig, make_config, preset_names, read_settings
 from dpls.runs import scores
@@ -378,6 +380,29 @@ def test_a_bad_folder_is_a_sentence_and_nothing_is_lost(trainable: Path) -> None
     assert "/no/such/folder" in app.error[0].value.replace("\\", "")
     assert app.text_input(key="demo/None/data.source.path").value == "/no/such/folder"
     assert list_runs(trainable) == []
+
+
+def test_what_a_folder_holds_is_said_before_the_start(trainable: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for number in range(5 if name == "a" else 2):
+            (tmp_path / "in" / name).mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 8), 50 * number).save(tmp_path / "in" / name / os.fsdecode(b"\xff%d.png" % number))
+    (tmp_path / "in" / "a" / "notes.txt").write_text("no image")
+    app = open_page("train")
+    app.selectbox(key="demo/None/data.source.kind").set_value("folder").run()
+    app.text_input(key="demo/None/data.source.path").set_value(str(tmp_path / "in")).run()
+    assert not app.error and not app.exception
+    said = [block.value.replace("\\", "") for block in (*app.caption, *app.info, *app.warning)]
+    for part in ("Found 7 images in ./ (a 5, b 2).", "that is not read: 1, namely a/notes.txt.", "smallest_class=3"):
+        assert any(part in sentence for sentence in said), part
+    assert [b.disabled for b in app.button if b.label == "Start"] == [False]
+
+
+def test_what_was_noticed_in_the_images_of_a_run_stands_where_it_is_watched(trainable: Path) -> None:
+    run = make_run(trainable)
+    root, fingerprint = data_root(trainable), run.config()["fingerprint"]
+    assert store(root, open_dataset(root, fingerprint).saying("All are nearly black."), {}) == fingerprint
+    assert "All are nearly black" in words(open_page("train"))
 
 
 # -- overview

@@ -27,6 +27,8 @@ class Labels(NamedTuple):
 
 def layout_of(name: str, shape: tuple[int, ...]) -> tuple[bool, int, int, int]:
     """Whether channels come last, and channels, height and width. Raises UserError where a shape is none of images."""
+    if 0 in shape[1:]:
+        raise UserError(f"{name} has shape {shape}; its images have no pixels")
     if len(shape) == 3:
         return True, 1, shape[1], shape[2]
     if len(shape) == 4 and shape[-1] in (1, 3, 4):

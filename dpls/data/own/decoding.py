@@ -58,7 +58,7 @@ def square(image: Image.Image, size: int) -> Image.Image:
 
 def to_bytes(values: NDArray[Any], white: float) -> NDArray[np.uint8]:
     """uint8, 0 stays 0 and white becomes 255; what lies outside is cut off."""
-    pixels: NDArray[np.uint8] = np.rint(np.nan_to_num(values) * (255 / white)).clip(0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(values * (255 / white)).clip(0, 255).astype(np.uint8)
     return pixels
 
 
@@ -66,8 +66,8 @@ def _to_eight_bits(image: Image.Image, says: float | None, white: Mapping[Kind, 
     """Mode L where the file is grey, else RGB; and its levels. says: the white that the file names."""
     if image.mode.startswith(("I", "F")):
         kind: Kind = "floats" if image.mode == "F" else "words"
-        values = np.asarray(image, dtype=np.float64)
-        levels = Levels(kind, float(np.nanmin(values)), float(np.nanmax(values)), says or FULL[kind])
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        levels = Levels(kind, float(values.min()), float(values.max()), says or FULL[kind])
         return Image.fromarray(to_bytes(values, white[kind])), levels
     grey = image.mode in GREY_MODES
     if "transparency" in image.info or image.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
@@ -94,7 +94,8 @@ def _said_white(file: Image.Image, path: str | Path) -> float | None:
         highest = max(np.atleast_1d(tags.get(MAX_SAMPLE, 0)).tolist())
         return float(highest) or (2.0**bits - 1 if bits < 16 else None)
     if file.format == "PNG" and (deep or any("16B" in str(tile) for tile in getattr(file, "tile", []))):
-        bits = _significant_bits(Path(path).read_bytes()[:4096])
+        with Path(path).open("rb") as start:
+            bits = _significant_bits(start.read(4096))
         # Pillow keeps the upper byte of a colour image of 16 bits.
         return None if not 1 < bits < 16 else 2.0**bits - 1 if deep else float(max(1, (2**bits - 1) >> 8))
     return None
