@@ -60,7 +60,7 @@ class Bench(Component):
 def bench(what: Literal["train", "attack"], assignments: list[str], as_json: bool, runs: Path) -> None:
     """Measures and prints."""
     try:
-        settings = Bench.model_validate(override({}, assignments))
+        settings = Bench.model_validate(override({}, assignments, Bench))
     except ValidationError as error:
         raise UserError(sentence(error, Bench)) from None
     result = (_bench_train if what == "train" else _bench_attack)(settings, runs)

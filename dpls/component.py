@@ -3,9 +3,9 @@
 import hashlib
 import json
 from fractions import Fraction
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, model_validator
 
 ENGINE = 2
 """Raised whenever the same settings start to give other numbers, or a default changes; part of every identity."""
@@ -15,6 +15,16 @@ class Component(BaseModel):
     """Settings and behaviour in one frozen object: its fields are its JSON, its validation and its form."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    one_of: ClassVar[tuple[str, ...]] = ()
+    """Settings of which one is given at most; the others are None."""
+
+    @model_validator(mode="after")
+    def _one_at_most(self) -> Self:
+        given = [name for name in self.one_of if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give either {' or '.join(given)}, not both")
+        return self
 
 
 C = TypeVar("C", bound=Component)

@@ -38,11 +38,12 @@ ROOMS = (
     "device",
     "intervals",
     "randomness",
+    "fields",
     "component",
     "errors",
 )
 """From the top to the ground. ``dpls/__init__.py`` is above all: it names the public interface."""
-GROUND = ("machine", "device", "intervals", "randomness", "component", "errors")
+GROUND = ("machine", "device", "intervals", "randomness", "fields", "component", "errors")
 MOST_LINES, MOST_FILES, LONGEST_FUNCTION = 300, 12, 50
 FILES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "dpls").rglob("*.py")])
 PAGE_FILES = sorted((ROOT / "pages").glob("*.py"))

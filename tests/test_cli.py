@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dpls.cli.main import main
-from dpls.recipe import preset_names
+from dpls.recipe import preset_names, preset_title
 from dpls.runs.directory import Run
 from dpls.runs.folder import list_runs
 
@@ -107,6 +107,48 @@ def test_a_variable_says_what_auto_precision_means(
         assert run.manifest()["precision"] == precision
 
 
+def test_train_says_which_presets_there_are_and_where_all_settings_stand(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["train", "--help"])
+    out = capsys.readouterr().out
+    assert left.value.code == 0
+    assert all(f"{name} " in out and preset_title(name) in out for name in preset_names())
+    assert "python -m dpls settings PRESET" in out
+
+
+def test_settings_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings", "classroom"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"classroom: {preset_title('classroom')}\n")
+    lines = [line.split() for line in out.splitlines()]
+    assert ["phases.1.factors.lambda_min", "0.5", "none", *["above", "0,", "up", "to", "1,", "or", "none"]] in lines
+    assert ["phases.0.factors.how", "uniform", *["uniform,", "permuted,", "inverted,", "hardest"]] in lines
+    assert main(["settings", "demo", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {"path": "eps", "value": 8 / 255}.items() <= next(row for row in rows if row["path"] == "eps").items()
+    assert main(["settings", "pruning"]) == 0
+    assert "above 0, below 0.9" in capsys.readouterr().out, "those of a kind of experiment"
+    assert main(["settings", "prunning"]) == 2
+    assert "unknown preset 'prunning'" in capsys.readouterr().err
+
+
+def test_setting_one_of_two_is_said_and_ties_are_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ties = ("phases.1.subset.which=hardest", "phases.1.subset.share=0.1")
+    other = [f"--set={path}" for path in ("phases.1.factors.mean=0.95", *ties)]
+    assert main(["train", "demo", *SMALL, *other, "--runs", str(tmp_path / "runs")]) == 0
+    assert "phases.1.factors.mean = 0.95 takes the place of lambda_min = 0.5\n" in capsys.readouterr().out
+    (run,) = list_runs(tmp_path / "runs")
+    config = run.config()["config"]
+    table = run.examples()
+    kept = run.factors(2).kept
+    difficulty = table.loc[table["split"] == "train", "difficulty"].to_numpy()
+    border = difficulty[~kept].min()
+    tied, dropped = int((difficulty == border).sum()), int((difficulty[~kept] == border).sum())
+    assert config["phases"][1]["factors"]["lambda_min"] is None and tied > dropped
+    words = f"without the hardest 10%: of {tied} images tied at the border, {dropped} w"
+    assert words in (run.path / "log.txt").read_text()
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_a_valid_configuration(name: str) -> None:
     from dpls.recipe import make_config, read_settings
@@ -157,10 +199,10 @@ BEFORE_THE_START = {
     "negative lr": (["train", "demo", "--set", "optimiser.lr=-1"], "optimiser.lr = -1 is not allowed"),
     "nan": (["train", "demo", "--set", "optimiser.lr=NaN"], "optimiser.lr = nan is not allowed"),
     "lambda_min too low": (["train", "demo", "--set", "phases.1.factors.lambda_min=0.05"], "below 1/10"),
-    "lambda_min and mean": (["train", "demo", "--set", "phases.1.factors.mean=0.9"], "either lambda_min or mean"),
+    "lambda_min and mean": (["train", "demo", "--set", "phases.1.factors.mean=0.9", "--set", "phases.1.factors.lambda_min=0.5"], "either lambda_min or mean"),
     "phases fall": (["train", "demo", "--set", "phases.0.until=500"], "rising epochs"),
     "dpls first": (["train", "demo", "--set", "phases.0.factors.kind=dpls"], "first phase cannot use difficulty"),
-    "no such phase": (["train", "demo", "--set", "phases.7.until=9"], "count from 0 to 1"),
+    "no such phase": (["train", "demo", "--set", "phases.7.until=9"], "it holds 0 (until 30), 1 (until 36); one more is added by"),
     "set without value": (["train", "demo", "--set", "eps"], "not of the form path=value"),
     "set into a value": (["train", "demo", "--set", "eps.big=1"], "has no settings inside it"),
     "missing folder": (["train", "demo", "--set", 'data.source={"kind":"folder","path":"TMP/none"}'], "TMP/none"),
@@ -180,7 +222,7 @@ BEFORE_THE_START = {
     "evaluation eps": (["evaluate", "latest", "--attack", "pgd2", "--set", "eps=300"], "eps = 300 is not allowed"),
     "unknown checkpoint": (["evaluate", "latest", "--checkpoint", "first"], "has no checkpoint 'first'; choose from best, last"),
     "unknown ending": (["export", "latest", "--to", "table.xlsx"], "choose a .csv, .parquet or .npz file"),
-    "not a digit": (["train", "demo", "--set", "phases.².until=3"], "count from 0 to 1"),
+    "not a digit": (["train", "demo", "--set", "phases.².until=3"], "has no entry '²': it holds 0 (until 30)"),
     "not an epoch": (["evaluate", "latest", "--checkpoint", "²"], "has no checkpoint"),
     "too large": (["train", "demo", "--set", "eps=+1e400"], "eps = '+1e400' is not allowed"),
     "too deep": (["train", "demo", "--set", "eps=" + "[" * 90_000], "eps"),

@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import os
+import re
 import shutil
 import signal
 import tomllib
@@ -641,8 +642,19 @@ def test_a_plan_is_said_and_nothing_started(tmp_path: Path, capsys: pytest.Captu
     assert lines[0].startswith("8 runs to train: about ")
     assert lines[1] == "  seed 0: all images"
     assert "  seed 0: all images, DPLS  (from epoch 2 on)" in lines
-    assert len(lines) == 9
+    assert lines[9:] == costs.said_of_ties(experiment("membership"), tmp_path / "runs")
+    assert "the seed draws" in lines[9], "how many are tied nobody knows yet"
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_plan_says_how_many_are_tied_once_it_is_known(pruned: Finished) -> None:
+    planned, notes = experiment("pruning", *PRUNING), pruned.stored.result().notes
+    said = costs.said_of_ties(planned, pruned.stored.runs_folder)
+    assert said and set(said) <= set(notes)
+    drawn = [int(seed) for seed in re.findall(r"\(seed (\d+)\)", said[0])]
+    logs = {s: (pruned.stored.runs()[f"seed {s}: without hardest 20%"].path / "log.txt").read_text() for s in drawn}
+    for seed, (border, inside) in zip(drawn, re.findall(r"of (\d+)(?: images[^,]*)?, (\d+)", said[0]), strict=True):
+        assert f"of {border} images tied at the border, {inside} " in logs[seed], "the run itself says the same"
 
 
 def test_a_run_that_fails_is_named_and_the_rest_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

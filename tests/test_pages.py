@@ -362,6 +362,19 @@ st.session_state["found"] = json.dumps(found)
     assert make_config(json.loads(app.session_state["found"])) == make_config(read_settings(preset))
 
 
+def test_setting_one_of_two_empties_the_other(trainable: Path) -> None:
+    app = open_page("train")
+    least, mean = (f"demo/None/phases.1.factors.{name}" for name in ("lambda_min", "mean"))
+    assert (app.text_input(key=least).value, app.text_input(key=mean).value) == ("0.5", "")
+    assert "takes the place of lambda_min" in app.text_input(key=mean).help
+    app.text_input(key=mean).set_value("0.85").run()
+    assert not app.error
+    assert (app.text_input(key=least).value, app.text_input(key=mean).value) == ("", "0.85")
+    app.text_input(key=least).set_value("0.7").run()
+    assert not app.error
+    assert (app.text_input(key=least).value, app.text_input(key=mean).value) == ("0.7", "")
+
+
 def test_a_wrong_setting_is_a_sentence_and_start_is_closed(trainable: Path) -> None:
     app = open_page("train")
     app.text_input(key="demo/None/eps").set_value("300").run()

@@ -25,6 +25,7 @@ from dpls.recipe import (
     same_run,
 )
 from dpls.recipe.identity import NOT_SHARED
+from dpls.recipe.listing import settings_of
 
 PAPER = read_settings("paper-cifar10")
 GOLDEN_90 = "b8740d7cad3c3a0bf976"
@@ -170,6 +171,130 @@ def test_annealing_rises_then_falls_to_zero(part: float, epochs: int, warmup: in
 def test_setting_a_kind_replaces_the_component() -> None:
     config = make_config(override(PAPER, ["net.kind=small_cnn", "net.width=8"]))
     assert config.net.model_dump() == {"normalise": True, "kind": "small_cnn", "width": 8}
+
+
+# path=value
+
+
+@pytest.mark.parametrize(
+    ("assignment", "path", "value"),
+    [
+        ("evaluations.0.steps=2", ("evaluations", 0, "steps"), 2),
+        ("evaluations.1.kind=pgd", ("evaluations", 1, "steps"), 10),
+        ('evaluations.1={"steps":50}', ("evaluations", 1, "steps"), 50),
+        ("schedule.decays.0=3", ("schedule", "decays", 0), 3),
+        ("selection.attack.start=clean", ("selection", "attack", "steps"), 10),
+        ("data.probes.7.kind=blur", ("data", "probes", 7, "kind"), "blur"),
+        ('phases.1.subset={"which":"random","share":0.1}', ("phases", 1, "subset", "share"), 0.1),
+        ("phases.1.objective.kind=trades", ("phases", 1, "objective", "attack", "start"), "gaussian"),
+    ],
+)
+def test_a_path_goes_through_what_is_not_written_down(assignment: str, path: tuple, value: object) -> None:
+    """Defaults of the field, lists that get one entry more, components that were missing."""
+    found = make_config(override(read_settings("demo"), [assignment])).model_dump()
+    for step in path:
+        found = found[step]
+    assert found == value
+
+
+def test_what_is_set_inside_a_default_keeps_the_rest_of_it() -> None:
+    """TRADES' own attack starts from Gaussian noise, whichever of its settings is named."""
+    config = make_config(override(read_settings("demo"), ["objective.kind=trades", "objective.attack.steps=3"]))
+    assert config.objective.attack == PGD(steps=3, start="gaussian")
+
+
+PHASES = """phases has no entry '7': it holds 0 (until 30), 1 (until 36); one more is added by --set 'phases.2={"until": "..."}'"""
+REFUSED = {
+    "phases.7.until=3": PHASES,
+    "phases.2.until=50": PHASES.replace("7", "2", 1),
+    "evaluations.1.steps=3": "it holds 0 (pgd); one more is added by --set evaluations.1.kind=pgd",
+    "schedule.decays.1=3": "schedule.decays has no entry '1': it is empty; one more is added by --set schedule.decays.0=VALUE",
+    "data.probes.8.share=0.1": "6 (rare); one more is added by --set data.probes.7.kind=flip, or another of flip, noise, blur",
+    "evaluations=pgd20": "evaluations = 'pgd20' is not a list; write all of it as JSON, e.g. 'evaluations=[{\"kind\": \"pgd\"}]'",
+    "schedule.decays=100": "schedule.decays = 100 is not a list; write all of it as JSON, e.g. 'schedule.decays=[1, 2]'",
+    "phases=[]": "phases = [] is too short: it needs at least 1",
+    "phases.1=5": "it has settings inside; set one of them: phases.1.factors, phases.1.objective",
+    "data.source=digits": "data.source = 'digits' is not allowed: it has settings inside; set data.source.kind=cifar10 or digits",
+    "net=null": "net = null is not allowed: it has settings inside; set net.kind=preact_resnet18 or small_cnn",
+    "net.depth=10": "net has no setting 'depth'; choose from kind, normalise, width; or set net.kind=wide_resnet first",
+    "phases.1.factors.how=permuted": "or set phases.1.factors.kind=control first, which has it",
+    "phases.1.objective.attack.steps=3": "does not say what it is; set phases.1.objective.kind first: pgd_at, standard",
+    "phases.1.subset.share=0.1": "phases.1.subset.which is missing; it must be given",
+    "data.limit.x=3": "data.limit is a value, null, and has no settings inside it",
+    "seed.x=3": "seed is a value, 0, and has no settings inside it",
+    "device=tpu": "device = 'tpu' is not allowed; choose from auto (CUDA if there is one), cpu, cuda or cuda:N",
+    ".=3": "not of the form path=value",
+}
+
+
+@pytest.mark.parametrize("assignment", REFUSED)
+def test_a_path_that_leads_nowhere_is_refused_with_the_way(assignment: str) -> None:
+    with pytest.raises(UserError) as refused:
+        make_config(override(read_settings("demo"), [assignment]))
+    assert REFUSED[assignment] in str(refused.value)
+    assert "tuple" not in str(refused.value) and "dictionary" not in str(refused.value)
+
+
+def test_setting_one_of_two_drops_the_other_and_says_so() -> None:
+    said: list[str] = []
+    mean = override(read_settings("demo"), ["phases.1.factors.mean=0.85"], say=said.append)
+    assert said == ["phases.1.factors.mean = 0.85 takes the place of lambda_min = 0.5"]
+    factors = make_config(mean).phases[1].factors
+    assert (factors.mean, factors.lambda_min) == (0.85, None)
+    back = make_config(override(mean, ["phases.1.factors.lambda_min=0.7"], say=said.append)).phases[1].factors
+    assert (back.mean, back.lambda_min, len(said)) == (None, 0.7, 2)
+    nothing = override(mean, ["phases.1.factors.lambda_min=null"], say=said.append)
+    assert make_config(nothing).phases[1].factors.mean == 0.85 and len(said) == 2
+    both = ["phases.1.factors.lambda_min=0.7", "phases.1.factors.mean=0.85"]
+    with pytest.raises(UserError, match="give either lambda_min or mean, not both"):
+        make_config(override(read_settings("demo"), both))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("net.width=8", "net.kind=wide_resnet"),
+        ("phases.0.until=3", 'phases=[{"until":5}]'),
+        ("optimiser.lr=1", "optimiser={}"),
+    ],
+)
+def test_what_a_person_has_set_is_not_undone_in_silence(first: str, second: str) -> None:
+    paths = [assignment.partition("=")[0] for assignment in (first, second)]
+    with pytest.raises(UserError, match=f"--set {paths[1]} would undo --set {paths[0]}, .* put {paths[1]} first"):
+        override(read_settings("demo"), [first, second])
+    override(read_settings("demo"), [second, *([first] if "width" in first else [])])
+
+
+# The list of settings
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_the_list_of_settings_holds_every_one_by_the_path_that_sets_it(preset: str) -> None:
+    config = make_config(read_settings(preset))
+    rows = settings_of(config)
+    chosen = {row.path: row.value for row in rows if row.chosen}
+    assert len(chosen) == sum(row.chosen for row in rows), "each once"
+    for path, value in chosen.items():
+        found = config.model_dump(mode="json")
+        for step in path.split("."):
+            found = found[int(step)] if isinstance(found, list) else found[step]
+        assert found == value
+    again = override(read_settings(preset), [f"{path}={json.dumps(value)}" for path, value in chosen.items()])
+    assert make_config(again) == config
+    assert all(row.meaning for row in rows), "each with a word on what it means"
+    assert sum(row.path == "phases.0.factors.how" for row in rows) == 1, "kinds that could stand instead"
+
+
+def test_the_list_says_default_and_bounds() -> None:
+    rows = {row.path: row for row in settings_of(make_config(read_settings("demo"))) if row.chosen}
+    assert rows["eps"][1:4] == (8 / 255, 8 / 255, "from 0, up to 1")
+    assert rows["net.width"][1:4] == (16, 32, "whole, from 4, up to 256")
+    assert rows["phases.1.factors.kind"][1:4] == ("dpls", "hard", "hard, uniform, dpls, control")
+    assert rows["evaluations.0.steps"].default == 20, "that of the field, not of the kind"
+    assert rows["data.limit"][1:4] == (None, None, "whole, from 2, or none")
+    assert (
+        "pixels" in rows["augmentation.pad"].meaning and "article: 0.5" in rows["phases.1.factors.lambda_min"].meaning
+    )
 
 
 def test_override_leaves_its_input_alone() -> None:

@@ -107,6 +107,19 @@ def test_what_leaves_is_never_on_the_wrong_side_of_what_stays(data: np.ndarray, 
     cut = (sign * data[~keep]).min()
     assert (sign * data[keep]).max(initial=-math.inf) <= cut
     assert selection.tied == (sign * data[keep] == cut).sum()
+    assert (selection.border, selection.inside) == ((data == sign * cut).sum(), (data[~keep] == sign * cut).sum())
+
+
+def test_ties_are_said_with_their_numbers() -> None:
+    """218 examples, those of the middle alike: as many as the share asks for, and the seed decides which."""
+    difficulty, labels = np.array([1.0] * 8 + [0.5] * 205 + [0.0] * 5), np.zeros(218, dtype=np.int64)
+    subset = Subset(which="hardest", share=21 / 218)
+    taken = subset.take(difficulty, labels)
+    assert (taken.chosen.sum(), taken.border, taken.inside, taken.tied) == (21, 205, 13, 192)
+    assert subset.ties_in_words(taken) == "of 205 images tied at the border, 13 were dropped"
+    keep, spared = (Subset(which="hardest", share=21 / 218, **more) for more in ({"action": "keep"}, {"spared": 0.5}))
+    assert keep.ties_in_words(taken).endswith("13 were kept")
+    assert spared.ties_in_words(taken).endswith("13 were drawn"), "half of them stay in after all"
 
 
 def test_defect_15_leaving_out_5000_of_50000_takes_no_time() -> None:

@@ -4,4 +4,5 @@ main       from a command line to an exit code
 making     train, experiment, work
 checking   evaluate, bench, doctor
 looking    runs, export, scores
+settings   settings
 """

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dpls.cli.making import Command
+from dpls.cli.making import RUN, Command
 from dpls.errors import UserError
 from dpls.runs.folder import find_run, list_runs
 
@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 
 def add(command: Command) -> None:
     runs = command("runs", _runs, "list the runs, or report on one")
-    runs.add_argument("run", nargs="?")
+    runs.add_argument("run", metavar="RUN", nargs="?", help=RUN)
     runs.add_argument("--json", action="store_true", help="everything, for programs")
     export = command("export", _export, "write a run's per-example table")
-    export.add_argument("run")
+    export.add_argument("run", metavar="RUN", help=RUN)
     export.add_argument("--factors", action="store_true", help="training images alone: id, hash, difficulty, factor")
-    export.add_argument("--to", type=Path, required=True, help="a .csv, .parquet or .npz file")
+    export.add_argument("--to", type=Path, required=True, metavar="FILE", help="a .csv, .parquet or .npz file")
     scores = command("scores", _scores, "show scores computed elsewhere like a measure, in all runs on these images")
-    scores.add_argument("run")
+    scores.add_argument("run", metavar="RUN", help=RUN)
     scores.add_argument(
-        "file", type=Path, help="a table of scores by path, hash, id or order: csv, tsv, json, jsonl, parquet, npz, npy"
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="scores by path, hash, id or order: csv, tsv, json, jsonl, parquet, npz, npy",
     )
-    scores.add_argument("--name", help="what to call them (default: the file's name)")
-    scores.add_argument("--lower-is-harder", action="store_true")
+    scores.add_argument("--name", metavar="TEXT", help="what to call them (default: the file's name)")
+    scores.add_argument("--lower-is-harder", action="store_true", help="in the file; else higher is harder")
 
 
 def _runs(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dpls.cli import checking, looking, making
+from dpls.cli import checking, looking, making, settings
 from dpls.errors import UserError
 from dpls.runs.files import runs_root
 
@@ -43,10 +43,13 @@ def parser(first: str) -> argparse.ArgumentParser:
     def command(name: str, function: object, help: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help)
         sub.set_defaults(command=function)
-        sub.add_argument("--runs", type=Path, default=runs_root(), help="folder of runs (default: DPLS_RUNS, or runs)")
+        sub.add_argument(
+            "--runs", type=Path, metavar="DIR", default=runs_root(), help="folder of runs (default: DPLS_RUNS, or runs)"
+        )
         return sub
 
     making.add(command, first)
     checking.add(command)
     looking.add(command)
+    settings.add(command)
     return found

@@ -15,36 +15,50 @@ if TYPE_CHECKING:
 
 Command: TypeAlias = Callable[[str, object, str], argparse.ArgumentParser]
 """Adds a command: its name, what is called with the arguments, a sentence of help."""
+RUN = "an id, the beginning or end of one, or latest"
+SETTINGS = "python -m dpls settings"
 DETACH = "leave it to the launcher and return; it goes on when the terminal is closed"
 
 
 def add(command: Command, first: str) -> None:
     """``first``: the command that is asked for."""
     train = command("train", _train, "train a preset or a configuration file, evaluate it, print the run id last")
-    train.add_argument("config", metavar="PRESET-OR-FILE")
-    train.add_argument(
-        "--set", action="append", default=[], metavar="PATH=VALUE", help="e.g. --set phases.1.factors.lambda_min=0.7"
-    )
-    train.add_argument("--label", default="", type=_one_line, help="a name of your own for the run")
+    train.add_argument("config", metavar="PRESET-OR-FILE", help="a preset, or a .toml or .json file of settings")
+    add_set(train, "--set phases.1.factors.lambda_min=0.7")
+    train.add_argument("--label", metavar="TEXT", default="", type=_one_line, help="a name of your own for the run")
     train.add_argument("--detach", action="store_true", help=DETACH)
+    if first == "train":
+        _describe_presets(train)
     experiment = command(
         "experiment", _experiment, "run one of the memorization experiments, or a sweep of lambda_min; or go on"
     )
     if first == "experiment":  # the registry takes longer to load than most commands take
         _experiment_arguments(experiment)
     work = command("work", _work, "work on a run directory: start or resume it")
-    work.add_argument("directory", type=Path, metavar="DIR")
+    work.add_argument("directory", type=Path, metavar="DIR", help="e.g. runs/2026-01-31_101500_ab12")
     work.add_argument("--if-queued", action="store_true", help="only if it still waits; then what else waits")
+
+
+def add_set(command: argparse.ArgumentParser, example: str) -> None:
+    """The option that changes settings, as every command has it."""
+    command.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help=f"e.g. {example}")
+
+
+def _describe_presets(train: argparse.ArgumentParser) -> None:
+    from dpls.recipe import preset_names, preset_title
+
+    presets = "\n".join(f"  {name:<22}{preset_title(name)}" for name in preset_names())
+    train.formatter_class = argparse.RawDescriptionHelpFormatter
+    train.epilog = f"presets:\n{presets}\n\nall settings of a preset: {SETTINGS} PRESET"
 
 
 def _experiment_arguments(experiment: argparse.ArgumentParser) -> None:
     from dpls.experiments.kinds import KINDS, PRESETS
 
-    experiment.add_argument("kind", choices=[*KINDS])
+    experiment.epilog = f"settings of a kind: {SETTINGS} KIND; of its base: {SETTINGS} PRESET"
+    experiment.add_argument("kind", choices=[*KINDS], help="what is compared")
     experiment.add_argument("preset", metavar="PRESET", help=f"{', '.join(PRESETS)}; or what train takes, as the base")
-    experiment.add_argument(
-        "--set", action="append", default=[], metavar="PATH=VALUE", help="e.g. --set seeds=1 --set base.net.width=16"
-    )
+    add_set(experiment, "--set seeds=1 --set base.net.width=16")
     experiment.add_argument("--plan", action="store_true", help="say what it would run and cost, and start nothing")
     experiment.add_argument("--detach", action="store_true", help=DETACH)
 
@@ -70,7 +84,7 @@ def _train(args: argparse.Namespace) -> int:
     from dpls.jobs.submission import submit
     from dpls.recipe import make_config, override, read_settings
 
-    config = make_config(override(read_settings(args.config), args.set))
+    config = make_config(override(read_settings(args.config), args.set, say=print))
     _say_found(config.data)
     run = submit(config, args.runs, args.label)
     _say(said(data_root(args.runs), run.config()["fingerprint"]))
@@ -86,12 +100,12 @@ def _train(args: argparse.Namespace) -> int:
 
 def _experiment(args: argparse.Namespace) -> int:
     from dpls.experiments.conduct import start, submit_all
-    from dpls.experiments.cost import cost
+    from dpls.experiments.cost import cost, said_of_ties
     from dpls.experiments.foreground import work_through
     from dpls.experiments.kinds import read_experiment
     from dpls.jobs.launchers import launcher
 
-    experiment = read_experiment(args.kind, args.preset, args.set)
+    experiment = read_experiment(args.kind, args.preset, args.set, say=print)
     price = cost(experiment, args.runs)
     if price.new:  # else nothing is read, and the images may be gone
         _say_found(experiment.base.data)
@@ -100,6 +114,8 @@ def _experiment(args: argparse.Namespace) -> int:
     if args.plan:
         for planned in experiment.plan():
             print(f"  {planned.role}" + (f"  (from epoch {experiment.border} on)" if planned.after else ""))
+        for line in said_of_ties(experiment, args.runs):
+            print(line)
         return 0
     if args.detach:
         print(start(experiment, args.runs, launcher()).id)

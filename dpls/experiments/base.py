@@ -168,6 +168,9 @@ class ByDifficulty(Experiment):
     """An experiment whose arms differ in which examples they train on. Scores never come from the run they choose for,
     unless that is asked for: to choose what a net got wrong and then find that it gets it wrong proves nothing."""
 
+    action: ClassVar[Literal["drop", "keep"]] = "drop"
+    """What it does to the share it chooses."""
+
     share: Fractional
     """Of the training images; in (0, 0.9)."""
     scores: Literal["another_seed", "folds", "same_seed"] = Field(
@@ -201,6 +204,11 @@ class ByDifficulty(Experiment):
     @property
     def own_words(self) -> tuple[str, ...]:
         return (percent(self.share),)
+
+    @property
+    def cuts(self) -> list[tuple[Which, float]]:
+        """What it chooses by difficulty: the side, and the share."""
+        return [(which, self.share) for which in SIDES[:2]]
 
     @property
     def counted_in(self) -> str:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpls import intervals
-from dpls.experiments.base import SIDES, ByDifficulty, Experiment
-from dpls.experiments.outcomes import Outcomes
+from dpls.experiments.base import ByDifficulty, Experiment
+from dpls.experiments.outcomes import Outcomes, percent
 from dpls.experiments.result import NOT_YET, Agreement, Dot, Dots, Line
 from dpls.intervals import Difference
 from dpls.methods.subset import Subset
@@ -97,21 +97,21 @@ def planted_share(o: Outcomes, name: str) -> list[str]:
     return [f"{share:.0%} of the hardest were made hard on purpose (wrong labels and such)."]
 
 
-def ties(o: Outcomes, share: float) -> list[str]:
-    """How arbitrary the cuts of the hardest and the easiest share were: 0-1 scores take few values."""
+def ties(e: ByDifficulty, o: Outcomes) -> list[str]:
+    """How arbitrary each cut was, with the numbers of every seed: 0-1 scores take few values."""
     found = []
-    for which in SIDES[:2]:
-        tied = []
+    for which, share in e.cuts:
+        told: list[str] = []
         for place, seed in enumerate(o.seeds):
             difficulty, labels = o.score("difficulty")[place], o.score("label")[place]
             known = ~np.isnan(difficulty)
-            subset = Subset(which=which, share=share, seed=seed)
-            tied.append(subset.take(difficulty[known], labels[known].astype(np.int64)).tied)
-        if any(tied):
-            found.append(
-                f"Which are the {which} is partly arbitrary: {', '.join(f'{t:,}' for t in tied)} images (seed by seed)"
-                " were as hard as the last one chosen, and the seed decided."
-            )
+            subset = Subset(action=e.action, which=which, share=share, seed=seed)
+            taken = subset.take(difficulty[known], labels[known].astype(np.int64))
+            if taken.tied:
+                words = f"of {taken.border:,}, {taken.inside:,}" if told else subset.ties_in_words(taken)
+                told.append(f"{words} (seed {seed})")
+        if told:
+            found.append(f"Which are the {which} {percent(share)} is partly arbitrary: {'; '.join(told)}.")
     return found
 
 

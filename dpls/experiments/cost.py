@@ -5,6 +5,7 @@ The speed is measured, not looked up: a few steps of the run itself, in this pro
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,8 +15,10 @@ import torch
 from dpls.data import TRAIN, VALIDATION, Dataset
 from dpls.data.source import Outline
 from dpls.difficulty.record import RECORDED, Epoch
+from dpls.errors import UserError
 from dpls.evaluations.judge import correct
-from dpls.experiments.base import Experiment, Planned
+from dpls.experiments.base import ByDifficulty, Experiment, Planned
+from dpls.experiments.compare import ties
 from dpls.experiments.conduct import check_plan
 from dpls.experiments.stored import Stored, identify
 from dpls.jobs.estimate import epoch_passes, forward_operations, in_words, outline_of, total_passes
@@ -99,6 +102,17 @@ def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = Non
         processor += operations / rates[kind].processor + other
         size += _bytes(config, sizes)
     return Cost(len(plan), len(new), seconds, processor, size)
+
+
+def said_of_ties(experiment: Experiment, runs: Path) -> list[str]:
+    """Before it starts: by how much chance its cuts are, in numbers as far as its runs have scored the images."""
+    if not isinstance(experiment, ByDifficulty):
+        return []
+    stored = Stored(runs / "experiments" / identify(experiment))
+    if stored.players() or stored.is_complete:
+        with suppress(UserError):  # nothing has finished yet
+            return ties(experiment, stored.outcomes())
+    return ["Among images tied with the last one of a cut the seed draws; how many these are is known with the scores."]
 
 
 def _missing(experiment: Experiment, plan: list[Planned], runs: Path) -> list[Planned]:

@@ -49,7 +49,8 @@ def evaluate_run(run: Run, attack: str, assignments: list[str], checkpoint: str)
     """
     make_deterministic()
     stored = run.config()
-    settings = override(named(attack).model_dump(mode="json"), assignments)
+    asked = named(attack)
+    settings = override(asked.model_dump(mode="json"), assignments, type(asked))
     config = make_config(stored["config"] | {"evaluations": [settings]}).resolved()
     find_checkpoint(run, checkpoint)  # refused before anything is loaded
     with run.lock():

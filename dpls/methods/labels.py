@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from dpls.component import Component, Fractional, article
 from dpls.errors import UserError
@@ -92,6 +92,8 @@ class DPLS(FactorRule):
     """
 
     needs_difficulty: ClassVar[bool] = True
+    one_of: ClassVar[tuple[str, ...]] = ("lambda_min", "mean")
+
     kind: Literal["dpls"] = "dpls"
     lambda_min: Factor | None = Field(
         None,
@@ -101,12 +103,6 @@ class DPLS(FactorRule):
     mean: Factor | None = Field(
         None, description="mean factor to reach instead; the article advises 0.8-0.9 for 10 classes"
     )
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> "DPLS":
-        if self.lambda_min is not None and self.mean is not None:
-            raise ValueError("give either lambda_min or mean, not both")
-        return self
 
     @property
     def in_words(self) -> str:

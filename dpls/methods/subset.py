@@ -14,10 +14,19 @@ Which = Literal["hardest", "easiest", "random", "matched"]
 
 @dataclass(frozen=True)
 class Taken:
-    """chosen: bool (n,); tied: examples outside the cut that score the same as one inside, told apart by the seed."""
+    """chosen: bool (n,); border: examples that score the same as the last one of the cut; inside: those in the cut.
+
+    Where some are outside, the seed has drawn.
+    """
 
     chosen: NDArray[np.bool_]
-    tied: int
+    border: int = 0
+    inside: int = 0
+
+    @property
+    def tied(self) -> int:
+        """Examples outside the cut that score the same as one inside."""
+        return self.border - self.inside
 
 
 class Subset(Component):
@@ -71,34 +80,43 @@ class Subset(Component):
         chosen = self.share * (1 - self.spared)
         return 1 - chosen if self.action == "drop" else chosen
 
+    def ties_in_words(self, taken: Taken) -> str:
+        """e.g. ``of 205 images tied at the border, 13 were dropped``; drawn, where some of the cut are spared."""
+        done = "drawn" if self.spared else {"drop": "dropped", "keep": "kept"}[self.action]
+        be = "was" if taken.inside == 1 else "were"
+        return f"of {taken.border:,} images tied at the border, {taken.inside:,} {be} {done}"
+
     def keep(self, difficulty: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
         """bool (n,): which examples take part."""
-        chosen = self.take(difficulty, labels).chosen
-        return ~chosen if self.action == "drop" else chosen
+        return self.left_by(self.take(difficulty, labels))
+
+    def left_by(self, taken: Taken) -> NDArray[np.bool_]:
+        """bool (n,): which examples take part where these are taken."""
+        return ~taken.chosen if self.action == "drop" else taken.chosen
 
     def take(self, difficulty: NDArray[np.floating], labels: NDArray[np.int64]) -> Taken:
-        """round(share * n) of n examples, less those spared. NaN is the last to be chosen.
+        """round(share * n) of n examples, less those spared. NaN is the last to be chosen; ties are drawn by the seed.
 
         difficulty: (n,), higher = harder, not looked at where which is random; labels: (n,), only for matched.
         """
-        order, tied = self._order(difficulty, labels)
+        order, border, inside = self._order(difficulty, labels)
         spared = np.random.default_rng([self.seed, 1]).permutation(len(order)) < round(self.spared * len(order))
         chosen = np.zeros(len(difficulty), dtype=bool)
         chosen[order[~spared]] = True
-        return Taken(chosen, tied)
+        return Taken(chosen, border, inside)
 
-    def _order(self, difficulty: NDArray[np.floating], labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-        """The rows the cut takes, and how many outside it are tied with one of them."""
+    def _order(self, difficulty: NDArray[np.floating], labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], int, int]:
+        """The rows of the cut, how many examples are tied with its last one, and how many of these are in it."""
         n, count = len(difficulty), round(self.share * len(difficulty))
         shuffled = np.random.default_rng(self.seed).permutation(n)
         if self.which == "random":
-            return shuffled[round(self.fold * self.share * n) : round((self.fold + 1) * self.share * n)], 0
+            return shuffled[round(self.fold * self.share * n) : round((self.fold + 1) * self.share * n)], 0, 0
         key = difficulty if self.which == "easiest" else -difficulty
         order = shuffled[np.argsort(key[shuffled], kind="stable")]  # argsort puts NaN last
-        tied = int((key[order[count:]] == key[order[count - 1]]).sum()) if count else 0
         if self.which != "matched":
-            return order[:count], tied
+            tied = key[order] == key[order[count - 1]] if count else np.zeros(n, dtype=bool)
+            return order[:count], int(tied.sum()), int(tied[:count].sum())
         wanted = np.bincount(labels[order[:count]], minlength=int(labels.max()) + 1)
         other = np.random.default_rng([self.seed, 2]).permutation(n)
         of_class = [other[labels[other] == label][:number] for label, number in enumerate(wanted.tolist())]
-        return np.concatenate(of_class), 0
+        return np.concatenate(of_class), 0, 0

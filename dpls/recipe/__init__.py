@@ -2,14 +2,17 @@
 
 config      RunConfig and its phases
 identity    the canonical form, the chain of hashes, equality of runs and experiments
-reading     presets (presets/*.toml), files, ``path=value``
+assigning   ``path=value``
+reading     presets (presets/*.toml) and files
+listing     every setting there is, for people
 sentences   a validation error as one sentence
 """
 
 from dpls.component import ENGINE
+from dpls.recipe.assigning import override
 from dpls.recipe.config import Optimiser, Phase, RunConfig, Schedule, Selection
 from dpls.recipe.identity import anywhere, hash_at, same_run
-from dpls.recipe.reading import make_config, override, preset_names, preset_title, read_settings
+from dpls.recipe.reading import make_config, preset_names, preset_title, read_settings
 
 __all__ = [
     "ENGINE",

@@ -1,6 +1,5 @@
-"""From a preset, a file or ``path=value`` to a checked configuration."""
+"""From a preset or a file to a checked configuration."""
 
-import copy
 import json
 import tomllib
 from importlib import resources
@@ -54,50 +53,6 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} must hold a table of settings, got a {type(settings).__name__}")
     run_config: dict[str, Any] = settings.get("config", settings)
     return run_config
-
-
-def override(settings: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
-    """Applies 'path=value', e.g. 'phases.1.factors.lambda_min=0.7'. Setting ``x.kind`` replaces component x."""
-    settings = copy.deepcopy(settings)
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals or not path:
-            raise UserError(f"--set {assignment!r} is not of the form path=value, for example --set optimiser.lr=0.05")
-        *parents, name = path.strip().split(".")
-        node: Any = settings
-        for parent in parents:
-            node = _step_into(node, parent, path)
-        if isinstance(node, list):
-            node[_position(node, name, path)] = _value(text)
-        elif name == "kind" and node.get("kind") != _value(text):
-            node.clear()
-            node["kind"] = _value(text)
-        else:
-            node[name] = _value(text)
-    return settings
-
-
-def _step_into(node: Any, name: str, path: str) -> Any:
-    child = node[_position(node, name, path)] if isinstance(node, list) else node.setdefault(name, {})
-    if not isinstance(child, dict | list):
-        raise UserError(f"--set {path}: {name!r} is a value, {child!r}, and has no settings inside it")
-    return child
-
-
-def _position(node: list[Any], name: str, path: str) -> int:
-    if not name.isdecimal() or int(name) >= len(node):
-        raise UserError(
-            f"--set {path}: {name!r} is not one of the {len(node)} entries; count from 0 to {len(node) - 1}"
-        )
-    return int(name)
-
-
-def _value(text: str) -> Any:
-    """JSON where it parses, else the text itself: 0.5, true, null, [100, 105], 8/255, cpu."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text.strip()
 
 
 def make_config(settings: dict[str, Any]) -> RunConfig:

@@ -3,6 +3,7 @@
 No torch.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from dpls.recipe import RunConfig
 from dpls.runs.directory import Choice, Run
 from dpls.runs.folder import list_runs
 
+log = logging.getLogger("dpls")
 Ids = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
@@ -53,7 +55,10 @@ def kept_of(
         own = not subset.scores
         difficulty = difficulty_of(config, run, train_ids, epochs) if own else scores_of(run.path.parent, subset.scores)
         check_scores(difficulty, subset.scores, train_ids)
-    return subset.keep(difficulty[train_ids], labels)
+    taken = subset.take(difficulty[train_ids], labels)
+    if taken.tied:
+        log.info(f"{subset.in_words}: {subset.ties_in_words(taken)}, as the seed drew")
+    return subset.left_by(taken)
 
 
 def scores_of(runs: Path, scores: Sequence[str]) -> np.ndarray:

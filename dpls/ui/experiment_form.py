@@ -100,13 +100,13 @@ def _cost(experiment: Experiment) -> str:
     if experiment.base.data.known(data_root(runs_root())) is None and not experiment.base.data.source.is_embedded:
         return f"{len(experiment.plan())} runs. How long they take is known once the images have been read."
     with loading_torch():
-        from dpls.experiments.cost import cost
+        from dpls.experiments.cost import cost, said_of_ties
     with st.spinner("Timing a few steps …"):
         rates: dict[str, Rate] = {
             config.objective.kind: _measure(config.model_dump_json())
             for config in {run.config.objective.kind: run.config for run in experiment.plan()}.values()
         }
-    return cost(experiment, runs_root(), rates).in_words
+    return " ".join([cost(experiment, runs_root(), rates).in_words, *said_of_ties(experiment, runs_root())])
 
 
 @st.cache_data(ttl=600, max_entries=20, show_spinner=False)

@@ -5,13 +5,13 @@ are not whole are typed as text, so that 8/255 and 5e-4 can be written as people
 """
 
 from collections.abc import Mapping, Sequence
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import streamlit as st
 from pydantic.fields import FieldInfo
 
-from dpls.component import Component, parse_fraction, show_fraction
+from dpls.component import Component, parse_fraction
+from dpls.fields import as_text, choices, plain, without_none
 
 NOTHING = "none"
 MOST_ENTRIES = 12
@@ -37,9 +37,10 @@ class Form:
             for name in simple:
                 field = model.model_fields[name]
                 with grid.cell(column_span="all" if field.annotation is str else 1):  # a path is long
-                    found[name] = self._simple(name, field, values.get(name), path)
+                    rivals = [other for other in model.one_of if name in model.one_of and other != name]
+                    found[name] = self._simple(name, field, values.get(name), path, rivals)
         nested = [name for name in names if name not in simple]
-        lists = [name for name in nested if _entry(_without_none(model.model_fields[name].annotation)[0]) is not None]
+        lists = [name for name in nested if _entry(without_none(model.model_fields[name].annotation)[0]) is not None]
         columns = min(3, max(1, len(nested) - len(lists)))
         grid = st.grid(columns, min_column_width=280, gap="small")
         for name in nested:
@@ -55,12 +56,13 @@ class Form:
         found = self._fields(model, names, values, path)
         return {"kind": model.model_fields["kind"].default, **found} if "kind" in model.model_fields else found
 
-    def _simple(self, name: str, field: FieldInfo, value: Any, path: str) -> Any:
-        annotation, optional = _without_none(field.annotation)
+    def _simple(self, name: str, field: FieldInfo, value: Any, path: str, rivals: Sequence[str]) -> Any:
+        """``rivals``: settings that are given up where this one is given."""
+        annotation, optional = without_none(field.annotation)
         key, label, help = (
             f"{self._prefix}{path}{name}",
             field.title or name.replace("_", " "),
-            _help(field, path + name),
+            _help(field, path + name, rivals),
         )
         if get_origin(annotation) is Literal:
             options = [*([NOTHING] if optional else []), *get_args(annotation)]
@@ -75,17 +77,24 @@ class Form:
                 label, low, high, value, 1, key=key, help=help, placeholder=NOTHING, persist_state="session"
             )
         text = st.text_input(
-            label, _as_text(value), key=key, help=help, placeholder=NOTHING if optional else "", persist_state="session"
+            label,
+            as_text(value),
+            key=key,
+            help=help,
+            placeholder=NOTHING if optional else "",
+            on_change=_give_up,
+            args=(key, [f"{self._prefix}{path}{other}" for other in rivals]),
+            persist_state="session",
         )
         return _from_text(text or "", annotation, optional)
 
     def _nested(self, name: str, annotation: Any, value: Any, path: str, help: str) -> Any:
-        annotation, optional = _without_none(annotation)
+        annotation, optional = without_none(annotation)
         entry = _entry(annotation)
         if entry is not None:
             return self._entries(name, entry, value or [], path, help)
         with st.container(border=True):
-            model = self._kind(name, _choices(annotation), optional, value, path, help)
+            model = self._kind(name, choices(annotation), optional, value, path, help)
             if model is None:
                 return None
             return self._component(model, _values_for(model, value), f"{path}.")
@@ -134,47 +143,36 @@ class Form:
         return found
 
 
-def _help(field: FieldInfo, path: str) -> str:
-    """What it means, its unit and default, what the article uses, and how a terminal says it."""
+def _give_up(key: str, rivals: Sequence[str]) -> None:
+    """Empties what cannot be given beside what was just typed."""
+    if st.session_state[key].strip() not in ("", NOTHING):
+        for other in rivals:
+            st.session_state[other] = ""
+
+
+def _help(field: FieldInfo, path: str, rivals: Sequence[str] = ()) -> str:
+    """What it means, its unit and default, what it drops, what the article uses, and how a terminal says it."""
     extra = field.json_schema_extra
     unit = f", in {extra['unit']}" if isinstance(extra, dict) and "unit" in extra else ""
     meaning = f"{(field.description or path.rsplit('.', 1)[-1].replace('_', ' ')).rstrip('.')}{unit}."
     default = field.get_default(call_default_factory=False)
     simple = isinstance(default, int | float | str | bool) and not field.is_required()
-    shown = f" Default: {_as_text(default)}." if simple else ""
+    shown = f" Default: {as_text(default)}." if simple else ""
     source = f" The article: {extra['article']}." if isinstance(extra, dict) and "article" in extra else ""
-    return f"{meaning[:1].upper()}{meaning[1:]}{shown}{source}  \n`--set {path}=…`"
-
-
-def _without_none(annotation: Any) -> tuple[Any, bool]:
-    """The annotation without its metadata and without None, and whether None was among its choices."""
-    while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    if get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation):
-        rest = [a for a in get_args(annotation) if a is not NoneType]
-        inner, _ = _without_none(rest[0] if len(rest) == 1 else Union[tuple(rest)])  # noqa: UP007
-        return inner, True
-    return annotation, False
-
-
-def _choices(annotation: Any) -> list[type[Component]]:
-    """The components an annotation allows."""
-    annotation, _ = _without_none(annotation)
-    if isinstance(annotation, type):
-        return [annotation] if issubclass(annotation, Component) else []
-    return [c for part in get_args(annotation) for c in _choices(part)]
+    drops = f" Given, it takes the place of {' and '.join(rivals)}." if rivals else ""
+    return f"{meaning[:1].upper()}{meaning[1:]}{shown}{drops}{source}  \n`--set {path}=…`"
 
 
 def _entry(annotation: Any) -> Any:
     """X of ``tuple[X, ...]`` where X is a component; else None."""
-    if get_origin(annotation) is tuple and _choices(get_args(annotation)[0]):
+    if get_origin(annotation) is tuple and choices(get_args(annotation)[0]):
         return get_args(annotation)[0]
     return None
 
 
 def _is_nested(annotation: Any) -> bool:
-    annotation, _ = _without_none(annotation)
-    return bool(_entry(annotation)) or (get_origin(annotation) is not tuple and bool(_choices(annotation)))
+    annotation, _ = without_none(annotation)
+    return bool(_entry(annotation)) or (get_origin(annotation) is not tuple and bool(choices(annotation)))
 
 
 def _kind_of(model: type[Component], otherwise: str) -> str:
@@ -185,18 +183,12 @@ def _kind_of(model: type[Component], otherwise: str) -> str:
 def _values_for(model: type[Component], value: Any) -> dict[str, Any]:
     """The settings a component starts with: those given if they are of its kind, else its defaults."""
     defaults = {
-        name: _plain(field.get_default(call_default_factory=False))
+        name: plain(field.get_default(call_default_factory=False))
         for name, field in model.model_fields.items()
         if not field.is_required()
     }
     same = isinstance(value, Mapping) and value.get("kind") == defaults.get("kind")
     return defaults | (dict(value) if same else {})
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Component):
-        return value.model_dump(mode="json")
-    return [_plain(v) for v in value] if isinstance(value, tuple) else value
 
 
 def _bounds(metadata: Sequence[Any]) -> tuple[int | None, int | None]:
@@ -207,17 +199,6 @@ def _bounds(metadata: Sequence[Any]) -> tuple[int | None, int | None]:
         low = constraint.ge if hasattr(constraint, "ge") else constraint.gt + 1 if hasattr(constraint, "gt") else low
         high = constraint.le if hasattr(constraint, "le") else constraint.lt - 1 if hasattr(constraint, "lt") else high
     return low, high
-
-
-def _as_text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        decimal = f"{value:g}"
-        return decimal if float(decimal) == value else show_fraction(value)
-    if isinstance(value, list | tuple):
-        return ", ".join(_as_text(v) for v in value)
-    return str(value)
 
 
 def _from_text(text: str, annotation: Any, optional: bool) -> Any:

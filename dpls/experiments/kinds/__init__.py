@@ -1,5 +1,6 @@
 """The kinds of experiments, a file each. A new one is a file here, its import, and its name in the list. No torch."""
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,13 +27,18 @@ PRESETS = {
 """{preset of experiments: the run preset that is its base}; what a kind sets beside that, it says itself."""
 
 
-def read_experiment(kind: str, preset: str, assignments: list[str]) -> Experiment:
-    """Checked settings: a preset of experiments, or any preset, file or run's config.json as the base."""
+def read_experiment(
+    kind: str, preset: str, assignments: list[str], say: Callable[[str], None] = lambda _: None
+) -> Experiment:
+    """Checked settings: a preset of experiments, or any preset, file or run's config.json as the base.
+
+    ``say`` is told what an assignment takes the place of.
+    """
     beside = KINDS[kind].presets.get(preset, {})
     settings = beside | {"kind": kind, "base": read_settings(PRESETS.get(preset, preset))}
     if any(assignment.partition("=")[0].strip() == "kind" for assignment in assignments):
         raise UserError(f"--set kind: the kind is {kind}, as the command says; choose from {', '.join(KINDS)} there")
-    return make_experiment(override(settings, assignments))
+    return make_experiment(override(settings, assignments, KINDS[kind], say))
 
 
 def make_experiment(settings: dict[str, Any]) -> Experiment:

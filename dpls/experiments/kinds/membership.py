@@ -97,7 +97,7 @@ class Membership(ByDifficulty):
     def summarise(self, o: Outcomes) -> Result:
         """Accuracy on a share of the training images, with and without these in training; four cells; by image."""
         lines = [line for column in ("clean_last", "attacked_last") for line in _lines(self, o, column)]
-        notes = about(self, o) + ties(o, self.share)
+        notes = about(self, o) + ties(self, o)
         notes.append("Training images are judged at the last epoch, un-augmented: memorization is complete at the end.")
         single = by_image(o, self.folds_left_out)
         if single and len(o.seeds) < ENOUGH:

@@ -54,6 +54,10 @@ class Pruning(ByDifficulty):
                 raise ValueError(f"{name} must lie between 0 and {high:g}, got {list(values)}")
         return self
 
+    @property
+    def cuts(self) -> list[tuple[Which, float]]:
+        return [*super().cuts, *(("hardest", share) for share in self.sweep)]
+
     def arms(self, seed: int) -> Iterator[Planned]:
         for which in SIDES:
             yield self._branch(seed, which, self.share)
@@ -86,7 +90,7 @@ class Pruning(ByDifficulty):
         dots = [chart for chart in _dots(groups) if chart.dots]
         charts = [chart for chart in (_sweep(self, o), _response(self, o)) if chart.series]
         claims = [_hardest(self, o), _easiest(self, o), *_standard(self, o), *_trend(self, o)]
-        notes = about(self, o) + ties(o, self.share)
+        notes = about(self, o) + ties(self, o)
         return Result(lines, claims, notes, _images(self, o), dots, charts)
 
 

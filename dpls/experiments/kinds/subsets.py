@@ -28,6 +28,7 @@ class Subsets(ByDifficulty):
         " from each?"
     )
     asked_first: ClassVar[tuple[str, ...]] = ("share", "seeds", "scores", "standard", "equal_steps")
+    action: ClassVar[Literal["drop", "keep"]] = "keep"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"classroom": {"seeds": 1, "standard": False}}
 
     kind: Literal["subsets"] = "subsets"
@@ -62,7 +63,7 @@ class Subsets(ByDifficulty):
         claims = [_against_chance(self.share, o, collapse)]
         if any(name in o.arms for name in standard[:2]):
             claims.append(_against_easiest(self.share, o, collapse))
-        notes = about(self, o) + ties(o, self.share)
+        notes = about(self, o) + ties(self, o)
         if self.equal_steps:
             notes.append(
                 "Steps are held: an epoch shows the subset as often as needed to make as many steps as all images."
