@@ -2,7 +2,6 @@
 
 import copy
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,10 +28,16 @@ torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 for name in ("DPLS_RUNS", "DPLS_DATA", "DPLS_READONLY"):
     os.environ.pop(name, None)
-os.environ["DPLS_SLOTS"] = tempfile.mkdtemp(prefix="dpls-slots-")  # not those of a run somebody trains meanwhile
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _slots(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Not those of a run somebody trains meanwhile; among pytest's own folders, which go when the session has passed."""
+    os.environ["DPLS_SLOTS"] = str(tmp_path_factory.mktemp("slots"))
+
 
 DEVICES = ["cpu", *(["cuda:0"] if torch.cuda.is_available() else [])]
 SMALL: dict[str, dict[str, Any]] = {"wide_resnet": {"depth": 10, "width": 1}, "small_cnn": {"width": 4}}
