@@ -232,7 +232,18 @@ BEFORE_THE_START = {
     "nobody left": (["train", "demo", *SMALL, '--set=phases.1.subset={"which":"random","share":0.999}'], "leaves 0 of 40"),
     "subset before the record": (["train", "demo", '--set=phases.0.subset={"which":"hardest","share":0.1}'], "first phase cannot use difficulty"),
     "nothing attacked": (["train", "demo-standard", "--set=difficulty.adversarial=true"], "needs a first phase that attacks"),
-    "bench setting": (["bench", "train", "--set", "depth=4"], "no setting 'depth'; choose from"),
+    "bench setting": (["bench", "train", "--set", "depth=4"], "bench has no setting 'depth'; choose from"),
+    "a folder to train": (["train", "TMP"], "'TMP' is a folder; choose a preset (classroom,"),
+    "a table to train": (["train", "NPZ"], "unknown file, which is neither .toml nor .json, 'NPZ'; choose a preset"),
+    "a base that is a number": (["train", "BASE"], "BASE: base = 3 is not the name of a preset or a file; choose from classroom"),
+    "a base that takes itself over": (["train", "SELF"], "takes itself over; choose from classroom"),
+    "a file of runs": (["runs", "--runs", "NPZ"], "'NPZ' is a file; --runs, and DPLS_RUNS, take a folder of runs"),
+    "a run that two match": (["runs", "2026", "--runs", "TMP"], "2 runs begin or end with '2026'; choose from 2026-"),
+    "attack setting": (["evaluate", "latest", "--set", "stepz=2"], "pgd has no setting 'stepz'; choose from eps, kind, start, step, steps"),
+    "negative steps": (["evaluate", "latest", "--set", "steps=-2"], "dpls: steps = -2 is not allowed"),
+    "negative checkpoint": (["evaluate", "latest", "--checkpoint", "-1"], "has no checkpoint '-1'; choose from best, last"),
+    "export to a folder": (["export", "latest", "--to", "TMP"], "cannot export to 'TMP': it is a folder; choose a .csv"),
+    "work on a file": (["work", "NPZ"], "is no run directory"),
 }  # fmt: skip
 
 
@@ -246,8 +257,12 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
         "CORRUPT": str(folder(tmp_path / "corrupt", corrupt=True)),
         "NPZ": str(bad_npz(tmp_path / "bad.npz")),
         "BADTML": str(bad_toml(tmp_path / "bad.toml")),
+        "BASE": str(tmp_path / "base.toml"),
+        "SELF": str(tmp_path / "self.toml"),
     }
     (tmp_path / "empty").mkdir()
+    (tmp_path / "base.toml").write_text("base = 3")
+    (tmp_path / "self.toml").write_text(f"base = {str(tmp_path / 'self.toml')!r}")
     for name, path in stand_ins.items():
         arguments = [a.replace(name, path) for a in arguments]
         expected = expected.replace(name, path)

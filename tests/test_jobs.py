@@ -64,6 +64,18 @@ def test_a_slot_is_held_by_one_at_a_time_and_freed() -> None:
     assert slots.busy() == []
 
 
+def test_a_session_of_tests_leaves_nothing_in_the_temporary_folder(tmp_path: Path) -> None:
+    """Neither slots nor files; what torch and pytest make for all sessions is one empty folder each."""
+    one = f"{__file__}::test_a_slot_is_held_by_one_at_a_time_and_freed"
+    arguments = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", one]
+    variables = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
+    (tmp_path / "temporary").mkdir()
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, env=variables)
+    assert done.returncode == 0, done.stdout
+    left = list((tmp_path / "temporary").rglob("*"))
+    assert not any(path.is_file() or "slots" in path.name for path in left), left
+
+
 def test_the_oldest_run_goes_first_whoever_asked_first(tmp_path: Path) -> None:
     code = "import sys; from dpls.jobs.slots import slot\nwith slot('cpu', sys.argv[1]): open(sys.argv[2], 'a').write(sys.argv[1])"
     with slots.slot("cpu", "0"):

@@ -67,6 +67,9 @@ def _eps(evaluation: dict[str, Any]) -> str:
 def _export(args: argparse.Namespace) -> int:
     import numpy as np
 
+    if args.to.is_dir() or not args.to.parent.is_dir():
+        reason = "is a folder" if args.to.is_dir() else f"lies in {str(args.to.parent)!r}, which is no folder"
+        raise UserError(f"cannot export to {str(args.to)!r}: it {reason}; choose a .csv, .parquet or .npz file")
     table = find_run(args.runs, args.run).examples()
     if args.factors:
         from dpls.runs.sidecar import sidecar

@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # cost a factor of five when somebody else uses it, as the app that shows this run does (docs/results.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        if args.runs.is_file():
+            raise UserError(f"{str(args.runs)!r} is a file; --runs, and DPLS_RUNS, take a folder of runs")
         return int(args.command(args))
     except UserError as error:
         print(f"dpls: {error}", file=sys.stderr)

@@ -7,10 +7,13 @@ import logging
 from statistics import median
 from typing import Any
 
+from pydantic import ValidationError
+
 from dpls.attacks import Attack
 from dpls.data import PARTS, TEST, TRAIN, VALIDATION, Dataset
 from dpls.data.cache import open_dataset, open_hashes
 from dpls.device import make_deterministic, resolve_device, resolve_precision
+from dpls.errors import UserError
 from dpls.evaluations import named
 from dpls.evaluations.conduct import Candidate, evaluate
 from dpls.evaluations.evaluation import Told
@@ -18,6 +21,7 @@ from dpls.evaluations.judge import probabilities
 from dpls.jobs.estimate import outline_of, speed
 from dpls.machine import hardware, versions
 from dpls.recipe import RunConfig, make_config, override
+from dpls.recipe.sentences import sentence
 from dpls.runs.directory import Run
 from dpls.runs.examples import write_examples
 from dpls.runs.files import data_root, write_json
@@ -51,6 +55,10 @@ def evaluate_run(run: Run, attack: str, assignments: list[str], checkpoint: str)
     stored = run.config()
     asked = named(attack)
     settings = override(asked.model_dump(mode="json"), assignments, type(asked))
+    try:
+        type(asked).model_validate(settings)
+    except ValidationError as error:
+        raise UserError(sentence(error, type(asked))) from None
     config = make_config(stored["config"] | {"evaluations": [settings]}).resolved()
     find_checkpoint(run, checkpoint)  # refused before anything is loaded
     with run.lock():

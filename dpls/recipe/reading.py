@@ -30,28 +30,40 @@ def read_settings(preset_or_file: str) -> dict[str, Any]:
 
     ``base = "demo"`` takes over what the file itself does not set. A run's own config.json is as good as a file.
     """
+    settings: dict[str, Any] = {}
+    read: list[str] = []
+    base: Any = preset_or_file
+    while base is not None:
+        if not isinstance(base, str) or base in read:
+            why = "takes itself over" if base in read else "is not the name of a preset or a file"
+            raise UserError(f"{read[-1]}: base = {base!r} {why}; choose from {', '.join(preset_names())}")
+        read.append(base)
+        found = _read(base)
+        base = found.pop("base", None)
+        settings = found | settings
+    return settings
+
+
+def _read(preset_or_file: str) -> dict[str, Any]:
     if preset_or_file in preset_names():
-        settings = tomllib.loads((resources.files("dpls.recipe.presets") / f"{preset_or_file}.toml").read_text())
-    else:
-        settings = _read_file(Path(preset_or_file))
-    base = settings.pop("base", None)
-    return settings if base is None else read_settings(base) | settings
-
-
-def _read_file(path: Path) -> dict[str, Any]:
+        return tomllib.loads((resources.files("dpls.recipe.presets") / f"{preset_or_file}.toml").read_text())
+    path = Path(preset_or_file)
     choices = f"choose a preset ({', '.join(preset_names())}) or give a .toml or .json file that exists"
+    if preset_or_file and path.is_dir():
+        raise UserError(f"{preset_or_file!r} is a folder; {choices}")
     if path.suffix not in (".toml", ".json"):
-        raise UserError(f"unknown preset {str(path)!r}; {choices}")
+        kind = "file, which is neither .toml nor .json," if path.is_file() else "preset"
+        raise UserError(f"unknown {kind} {preset_or_file!r}; {choices}")
     try:
         text = path.read_text(encoding="utf-8")
         settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError:
-        raise UserError(f"there is no file {str(path)!r}; {choices}") from None
-    except (ValueError, OSError) as error:
+        raise UserError(f"there is no file {preset_or_file!r}; {choices}") from None
+    except (ValueError, OSError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as {path.suffix[1:].upper()}: {error}") from None
-    if not isinstance(settings, dict):
-        raise UserError(f"{path} must hold a table of settings, got a {type(settings).__name__}")
-    run_config: dict[str, Any] = settings.get("config", settings)
+    run_config = settings.get("config", settings) if isinstance(settings, dict) else settings
+    if not isinstance(run_config, dict):
+        raise UserError(f"{path} must hold a table of settings, got a {type(run_config).__name__}")
     return run_config
 
 

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from dpls.component import Component
-from dpls.fields import choices, kind_of
+from dpls.fields import choices, kind_of, listed, without_none
 
 LONGEST = 80
 """Characters of a value that are shown."""
+NAMES = {"RunConfig": "a run"}
+"""How people call what has no kind."""
 
 
 def shown(value: Any) -> str:
@@ -94,11 +96,9 @@ class _Way:
         """A list that could be meant."""
         name, models = ".".join(self.path), self._here
         if not models:
-            return (
-                f"e.g. '{name}=[1, 2]'"
-                if "int" in str(self._field and self._field.annotation)
-                else f"e.g. '{name}=[\"a\"]'"
-            )
+            inner: Any = without_none(listed(self._field.annotation))[0] if self._field else str
+            some = {int: [1, 2], float: [0.1, 0.2]}.get(inner, list(get_args(inner))[:1] or ["..."])
+            return f"e.g. '{name}={json.dumps(some)}'"
         kind = kind_of(models[0])
         entry = {"kind": kind} if kind else {n: "..." for n, f in models[0].model_fields.items() if f.is_required()}
         return f"e.g. '{name}={json.dumps([entry])}'"
@@ -110,7 +110,7 @@ class _Way:
     def no_such_setting(self) -> str:
         """Which there are; and which other kind has it."""
         *parents, name = self.path
-        there = ".".join(parents) or kind_of(self._top) or "a run"
+        there = ".".join(parents) or kind_of(self._top) or NAMES.get(self._top.__name__, self._top.__name__.lower())
         text = f"{there} has no setting {name!r}; choose from {', '.join(_fields(self._parents))}"
         others = [kind for c in self._family if name in c.model_fields and (kind := kind_of(c))]
         return f"{text}; or set {'.'.join(parents)}.kind={' or '.join(others)} first, which has it" if others else text
