@@ -113,16 +113,6 @@ def test_eps_zero_returns_the_images(attack: Attack, kind: str) -> None:
 
 
 @every_attack
-@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_a_scaled_attack_is_the_same_in_a_smaller_ball(attack: Attack, share: float) -> None:
-    net, x, goal = random_net(3), random_images(9), CrossEntropyAscent(torch.arange(9) % 3)
-    x_adv = attack.scaled(share)(net, x, goal, noise(9))
-    assert (x_adv - x).abs().max() <= share * EPS + 1e-6
-    assert share or torch.equal(x_adv, x)
-    assert share < 1 or torch.equal(x_adv, attack(net, x, goal, noise(9)))
-
-
-@every_attack
 @pytest.mark.parametrize("kind", GOALS)
 def test_an_example_is_attacked_the_same_in_any_batch(attack: Attack, kind: str) -> None:
     net, x, y = random_net(3), random_images(12), torch.arange(12) % 3

@@ -45,17 +45,18 @@ def test_operations_of_a_convolution_net_in_closed_form() -> None:
 def test_passes_of_a_step() -> None:
     def passes(*assignments: str) -> float:
         c = config(*assignments).resolved()
-        return passes_a_step(c, c.phases[0])
+        return passes_a_step(c, c.phases[0], 1)
 
     assert passes("objective.kind=standard") == 3
     assert passes("objective.attack.steps=10") == 2 * 10 + 3
+    assert passes("objective.attack.steps=10", "attack_warmup=1") == 3, "an epoch of clean images"
     assert passes("objective.kind=trades") == 2 * 10 + 7
     assert passes("objective.attack.steps=10", "observing=presentation") == 2 * 10 + 3 + 1
 
 
 def test_a_run_costs_its_epochs_and_its_evaluations() -> None:
     c, counts = config().resolved(), (80, 20, 20)
-    epochs = 4 * epoch_passes(c, c.phases[0], counts) + 2 * epoch_passes(c, c.phases[1], counts)
+    epochs = 4 * epoch_passes(c, c.phases[0], counts, 1) + 2 * epoch_passes(c, c.phases[1], counts, 5)
     evaluations = 2 * 20 * (1 + (2 + 2 * 3 * ATTACKED_SHARE))  # both checkpoints, clean and under 3 steps
     assert total_passes(c, counts) == pytest.approx(epochs + evaluations)
 
@@ -69,7 +70,7 @@ def test_an_estimate_is_exact_for_the_run_it_comes_from(tmp_path: Path) -> None:
     sizes = sizes_of(c, tmp_path / "data")
     assert sizes == Outline((80, 20, 20), 3, 32, 10)
     assert speed(c, sizes, seconds, 6) > 0
-    epochs = sum((p.until - start) * epoch_passes(c, p, sizes.counts) for start, p in c.phases_after(0))
+    epochs = sum((p.until - start) * epoch_passes(c, p, sizes.counts, p.until) for start, p in c.phases_after(0))
     training = found.seconds * epochs / total_passes(c, sizes.counts)
     assert training == pytest.approx(seconds, rel=0.5), "the median epoch stands for all"
     assert "here" in found.basis

@@ -107,11 +107,6 @@ def test_overfitting_is_noticed_and_nothing_else() -> None:
     assert concerns([broken])
 
 
-def test_a_weak_attack_while_it_warms_up_is_no_overfitting() -> None:
-    weak = rows([0.3, 0.5, 0.95], [0.3, 0.5, 0.01])
-    assert concerns(weak) and not concerns(weak, "attack_warmup=3")
-
-
 def test_a_run_at_chance_says_so_while_it_runs_with_the_remedy() -> None:
     def at(clean: float, epochs: int, *changes: str) -> list[str]:
         return concerns(rows([0.1] * epochs, [0.1] * epochs, clean), *changes)

@@ -12,7 +12,6 @@ from dpls.data.augmentation import Augmentation
 from dpls.difficulty.measures import zero_one
 from dpls.difficulty.record import Epoch
 from dpls.errors import UserError
-from dpls.methods import PGDAT
 from dpls.randomness import Noise
 from dpls.recipe import RunConfig, make_config, override, read_settings
 from dpls.runs.files import data_root
@@ -143,42 +142,31 @@ def test_presentation_and_sweep_agree_in_rank(tmp_path) -> None:
     assert spearmanr(*rates).statistic > 0.85
 
 
-def radius_at(config: RunConfig, epoch: float) -> float:
-    """eps of the training attack after ``epoch`` epochs."""
-    return config.objective_at(config.phases[0], epoch).attack.radius
-
-
 @pytest.mark.parametrize("kind", ["pgd_at", "trades"])
-def test_the_radius_rises_straight_from_nothing_to_eps_and_stays(kind: str) -> None:
-    config = tiny_config(attack_warmup=4, objective={"kind": kind, "attack": {"steps": 2, "step": 0.02}}, eps=0.08)
-    assert [radius_at(config, e) for e in (0, 1, 2.5, 4, 4.5)] == pytest.approx([0, 0.02, 0.05, 0.08, 0.08])
-    assert config.objective_at(config.phases[0], 1).attack.step_length == pytest.approx(0.005)
-    assert config.objective_at(config.phases[0], 4) is config.phases[0].objective
-    assert tiny_config().objective_at(config.phases[0], 0) is config.phases[0].objective
+def test_an_attack_that_warms_up_begins_when_its_clean_epochs_are_over(tiny, kind: str) -> None:
+    """Until then an epoch is one of standard training, bit for bit, and nothing attacked is on record."""
+    attacked = {"kind": kind, "attack": {"steps": 2}}
+    warm, standard, hot = (
+        build(tiny_config(**changes), tiny())
+        for changes in (
+            {"attack_warmup": 2, "objective": attacked},
+            {"objective": {"kind": "standard"}},
+            {"objective": attacked},
+        )
+    )
+    keep = torch.arange(len(warm.splits[TRAIN]))
+    first, second, third = run_epochs(warm, keep, 3)
+    for mine, other in zip((first, second), run_epochs(standard, keep, 2), strict=True):
+        assert all(torch.equal(mine.rows[name], other.rows[name]) for name in ("correct", "loss"))
+        assert (mine.rows["correct_adv"] == 255).all()
+    assert (third.rows["correct_adv"][warm.splits[TRAIN].ids] != 255).all()
+    assert not torch.equal(first.rows["loss"], run_epochs(hot, keep, 1)[0].rows["loss"])
 
 
-def test_training_warms_up_by_the_step(tiny) -> None:
-    """Seen from the record: the later a batch, the further the attacked from the clean images."""
-    parts = build(tiny_config(attack_warmup=2), tiny())
-    lengths: list[float] = []
-    craft = PGDAT.craft
-
-    def watched(self, net, batch, noise, dtype):
-        x_adv = craft(self, net, batch, noise, dtype)
-        lengths.append(float((x_adv - batch.x).abs().max()))
-        return x_adv
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PGDAT, "craft", watched)
-        run_epochs(parts, torch.arange(len(parts.splits[TRAIN])), 3)
-    steps, eps = len(lengths) // 3, parts.config.eps
-    assert lengths[: 2 * steps] == pytest.approx([eps * step / (2 * steps) for step in range(2 * steps)], abs=1e-6)
-    assert lengths[2 * steps :] == pytest.approx([eps] * steps, abs=1e-6)
-
-
-def test_a_warm_up_that_never_ends_is_refused() -> None:
-    with pytest.raises(UserError, match="attack_warmup = 5 must be shorter than the 5 epochs"):
-        tiny_config(attack_warmup=5)
+@pytest.mark.parametrize(("warmup", "reason"), [(5, "shorter than the 5 epochs"), (4, "within T = 4")])
+def test_a_warm_up_that_leaves_nothing_to_attack_is_refused(warmup: int, reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        tiny_config(attack_warmup=warmup, phases=[{"until": 4}, {"until": 5}], difficulty={"adversarial": True})
 
 
 def test_t_counts_the_epochs_of_the_warm_up() -> None:

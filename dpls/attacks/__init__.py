@@ -9,10 +9,10 @@ pgd      projected gradient descent
 
 from typing import TypeAlias
 
-from dpls.attacks.base import Attack, Eps, with_attacks
+from dpls.attacks.base import Attack, Eps
 from dpls.attacks.pgd import PGD
 
 AnyAttack: TypeAlias = PGD
 """The family; a discriminated union on ``kind`` as soon as there are two."""
 
-__all__ = ["PGD", "AnyAttack", "Attack", "Eps", "with_attacks"]
+__all__ = ["PGD", "AnyAttack", "Attack", "Eps"]

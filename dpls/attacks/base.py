@@ -1,7 +1,6 @@
 """What every attack shares: the threat set, enforced here once, and what it says of itself. Settings: no torch."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -53,14 +52,6 @@ class Attack(Component):
         assert self.eps is not None, "resolve the run configuration first: this attack has no eps of its own"
         return self.eps
 
-    def of_radius(self, eps: float) -> Self:
-        """The same attack with this eps, unless it has one of its own."""
-        return self if self.eps is not None else self.model_copy(update={"eps": eps})
-
-    def scaled(self, share: float) -> Self:
-        """The same attack inside a ball of so much of the radius, in [0, 1]; lengths that go with it shrink alike."""
-        return self.model_copy(update={"eps": share * self.radius})
-
     @property
     def reported(self) -> dict[str, Any]:
         """What stands beside an accuracy: every setting, those filled in that follow from others."""
@@ -81,20 +72,3 @@ class Attack(Component):
     def project(self, x_adv: "Tensor", x: "Tensor") -> "Tensor":
         """Onto the eps ball around x, then onto [0, 1]."""
         return x_adv.clamp(x - self.radius, x + self.radius).clamp_(0, 1)
-
-
-C = TypeVar("C", bound=Component)
-
-
-def with_attacks(component: C, change: Callable[[Attack], Attack]) -> C:
-    """The same settings with every attack in them changed, however deep."""
-
-    def changed(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(changed(v) for v in value)
-        return with_attacks(value, change) if isinstance(value, Component) else value
-
-    component = component.model_copy(
-        update={name: changed(getattr(component, name)) for name in type(component).model_fields}
-    )
-    return cast(C, change(component)) if isinstance(component, Attack) else component

@@ -60,10 +60,6 @@ class PGD(Attack):
     def step_length(self) -> float:
         return self.radius / 4 if self.step is None else self.step
 
-    def scaled(self, share: float) -> Self:
-        step = None if self.step is None else share * self.step
-        return super().scaled(share).model_copy(update={"step": step})
-
     @property
     def passes(self) -> float:
         return 2 * self.steps

@@ -21,7 +21,7 @@ from dpls.experiments.base import ByDifficulty, Experiment, Planned
 from dpls.experiments.compare import ties
 from dpls.experiments.conduct import check_plan
 from dpls.experiments.stored import Stored, identify
-from dpls.jobs.estimate import epoch_passes, forward_operations, in_words, outline_of, total_passes
+from dpls.jobs.estimate import epoch_passes, forward_operations, in_words, outline_of, total_passes, training_passes
 from dpls.recipe import Phase, RunConfig, same_run
 from dpls.runs.files import data_root
 from dpls.training.loop import Parts, build, sweep, train_epoch
@@ -95,7 +95,7 @@ def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = Non
         if kind not in rates:
             rates[kind] = measure(config, dataset)
         done = config.last_phase_start if planned.after else 0
-        passes = total_passes(config, sizes.counts) - done * epoch_passes(config, config.phases[0], sizes.counts)
+        passes = total_passes(config, sizes.counts) - training_passes(config, sizes.counts, done)
         operations = passes * forward_operations(config.net, sizes)
         other = PER_RUN + PER_EPOCH * (config.epochs - done)
         seconds += operations / rates[kind].undisturbed + other
@@ -144,14 +144,16 @@ def measure(config: RunConfig, dataset: Dataset) -> Rate:
     """
     sizes = outline_of(dataset)
     operations = forward_operations(config.net, sizes)
+    config = config.model_copy(update={"attack_warmup": 0})  # an epoch of the usual kind
     parts = build(config.resolved(), dataset)
     phase = parts.config.phases[0].model_copy(update={"subset": None})
-    count = int(MOST_OPERATIONS / (operations * epoch_passes(config, phase, (1, 0, 0))))
+    count = int(MOST_OPERATIONS / (operations * epoch_passes(config, phase, (1, 0, 0), 1)))
     counts = [max(2, min(count, n)) for n in sizes.counts]
     some = tuple(split.take(torch.arange(n)) for split, n in zip(parts.splits, counts, strict=True))
     parts = replace(parts, splits=(some[0], some[1], some[2]))
-    validated = epoch_passes(config, phase, (0, counts[1], 0)) - counts[1]
-    passes = epoch_passes(config, phase, (counts[0], counts[1], counts[2])) + validated * (config.selection.every - 1)
+    validated = epoch_passes(config, phase, (0, counts[1], 0), 1) - counts[1]
+    passes = epoch_passes(config, phase, (counts[0], counts[1], counts[2]), 1)
+    passes += validated * (config.selection.every - 1)
     best, began = Spent(math.inf, math.inf), time.perf_counter()
     while time.perf_counter() - began < TRIAL:
         best = best.least(_epoch(parts, phase))

@@ -59,9 +59,9 @@ def forward_operations(net: Net, sizes: Outline) -> int:
     return int(counter.get_total_flops())
 
 
-def passes_a_step(config: RunConfig, phase: Phase) -> float:
+def passes_a_step(config: RunConfig, phase: Phase, epoch: int) -> float:
     """Forward passes' worth of one training image: the attack, then the step itself."""
-    objective = phase.objective or config.objective
+    objective = config.objective_in(phase, epoch)
     observed = 1 if config.observing == "presentation" else 0
     return objective.passes + observed
 
@@ -72,19 +72,26 @@ def _attacked(attack: Attack, config: RunConfig) -> float:
     return 2 + attack.passes * share
 
 
-def epoch_passes(config: RunConfig, phase: Phase, counts: tuple[int, int, int]) -> float:
+def epoch_passes(config: RunConfig, phase: Phase, counts: tuple[int, int, int], epoch: int) -> float:
     """Forward passes' worth of an epoch: training, the sweep over all images, the attack on validation images."""
     kept = counts[TRAIN] * (1 if phase.subset is None or phase.subset.refill else phase.subset.left)
     swept = sum(counts) - (counts[TRAIN] if config.observing == "presentation" else 0)
     validated = counts[VALIDATION] * _attacked(config.selection.attack, config) / config.selection.every
-    return kept * passes_a_step(config, phase) + swept + validated
+    return kept * passes_a_step(config, phase, epoch) + swept + validated
+
+
+def training_passes(config: RunConfig, counts: tuple[int, int, int], epochs: int) -> float:
+    """Forward passes' worth of the first ``epochs`` epochs."""
+    return sum(
+        epoch_passes(config, phase, counts, epoch)
+        for start, phase in config.phases_after(0)
+        for epoch in range(start + 1, min(phase.until, epochs) + 1)
+    )
 
 
 def total_passes(config: RunConfig, counts: tuple[int, int, int]) -> float:
     """Forward passes' worth of a whole run, evaluations of both checkpoints included."""
-    training = sum(
-        (phase.until - start) * epoch_passes(config, phase, counts) for start, phase in config.phases_after(0)
-    )
+    training = training_passes(config, counts, config.epochs)
     also = {"train": counts[TRAIN], "validation": 2 * counts[VALIDATION]}
     evaluated = 2 * counts[TEST] + sum(also[part] for part in config.evaluate_also)
     return training + evaluated * (1 + sum(_attacked(attack, config) for attack in config.evaluations))
@@ -92,11 +99,7 @@ def total_passes(config: RunConfig, counts: tuple[int, int, int]) -> float:
 
 def speed(config: RunConfig, sizes: Outline, seconds: float, epochs: int) -> float:
     """Operations a second of a run whose first ``epochs`` epochs took so long, by the same count."""
-    passes = sum(
-        (min(phase.until, epochs) - start) * epoch_passes(config, phase, sizes.counts)
-        for start, phase in config.phases_after(0)
-        if start < epochs
-    )
+    passes = training_passes(config, sizes.counts, epochs)
     return passes * forward_operations(config.net, sizes) / max(seconds, 1e-3)
 
 

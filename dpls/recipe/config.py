@@ -1,17 +1,17 @@
 """RunConfig: everything that decides a run's numbers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from dpls.attacks import PGD, AnyAttack, Eps, with_attacks
+from dpls.attacks import PGD, AnyAttack, Attack, Eps
 from dpls.component import Component, article
 from dpls.data import Data
 from dpls.data.augmentation import Augmentation
 from dpls.device import DeviceName, Precision
 from dpls.difficulty.scale import Difficulty
 from dpls.evaluations import AnyEvaluation
-from dpls.methods import PGDAT, AnyObjective
+from dpls.methods import PGDAT, AnyObjective, Standard
 from dpls.methods.labels import Factors, Hard
 from dpls.methods.objective import Objective
 from dpls.methods.subset import Subset
@@ -107,11 +107,12 @@ class RunConfig(Component):
         8 / 255, description="radius of every attack that does not set its own", json_schema_extra=article("8/255")
     )
     objective: AnyObjective = PGDAT()
-    attack_warmup: float = Field(
+    attack_warmup: int = Field(
         0,
         ge=0,
-        le=1000,
-        description="epochs over which the radius of the training attack rises from 0; T counts them like any other",
+        le=10_000,
+        description="first epochs trained on clean images, for a net at chance may never learn from attacked ones; T"
+        " counts them like any other",
         json_schema_extra={"unit": "epochs"},
     )
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
@@ -150,7 +151,12 @@ class RunConfig(Component):
                 f"schedule.warmup = {self.schedule.warmup:g} must be shorter than the {self.epochs} epochs"
             )
         if self.attack_warmup >= self.epochs:
-            raise ValueError(f"attack_warmup = {self.attack_warmup:g} must be shorter than the {self.epochs} epochs")
+            raise ValueError(f"attack_warmup = {self.attack_warmup} must be shorter than the {self.epochs} epochs")
+        if self.difficulty.adversarial and self.attack_warmup >= self.counted_epochs:
+            raise ValueError(
+                f"difficulty.adversarial needs attacked images within T = {self.counted_epochs}, and attack_warmup ="
+                f" {self.attack_warmup} leaves none"
+            )
         return self
 
     @property
@@ -192,11 +198,24 @@ class RunConfig(Component):
     def resolved(self) -> "RunConfig":
         """The same run with every attack's eps and every phase's objective filled in."""
         phases = tuple(p.model_copy(update={"objective": p.objective or self.objective}) for p in self.phases)
-        return with_attacks(self.model_copy(update={"phases": phases}), lambda attack: attack.of_radius(self.eps))
+        return _fill_eps(self.model_copy(update={"phases": phases}), self.eps)
 
-    def objective_at(self, phase: Phase, epoch: float) -> Objective:
-        """What a phase minimises after ``epoch`` epochs, fractional within one: weaker attacks during their warm-up."""
+    def objective_in(self, phase: Phase, epoch: int) -> Objective:
+        """What an epoch of a phase minimises, counted from 1: clean images while the attack has not begun."""
         objective = phase.objective or self.objective
-        if epoch >= self.attack_warmup:
-            return objective
-        return with_attacks(objective, lambda attack: attack.scaled(epoch / self.attack_warmup))
+        return Standard() if objective.attacks and epoch <= self.attack_warmup else objective
+
+
+C = TypeVar("C", bound=Component)
+
+
+def _fill_eps(component: C, eps: float) -> C:
+    def fill(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(fill(v) for v in value)
+        return _fill_eps(value, eps) if isinstance(value, Component) else value
+
+    update = {name: fill(getattr(component, name)) for name in type(component).model_fields}
+    if isinstance(component, Attack) and component.eps is None:
+        update["eps"] = eps
+    return component.model_copy(update=update)

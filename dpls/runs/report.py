@@ -120,11 +120,9 @@ def _flat(value: Any, path: str) -> dict[str, str]:
 def concerns(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: float) -> list[str]:
     """What a look at the rows of metrics.jsonl should make one wary of, a sentence each.
 
-    ``chance``: accuracy on training images of whoever always says the commonest class. Accuracies under attack are
-    compared once the attack has its full strength.
+    ``chance``: accuracy on training images of whoever always says the commonest class.
     """
-    attacked = [row for row in rows if row["validation_robust"] is not None and row["train_robust"] is not None]
-    known = [row for row in attacked if row["epoch"] > config.attack_warmup]
+    known = [row for row in rows if row["validation_robust"] is not None and row["train_robust"] is not None]
     found = [_stuck(rows[-1], config, chance)] if _is_stuck(rows, config, chance) else []
     if known:
         best, last = max(known, key=lambda row: row["validation_robust"]), known[-1]
@@ -151,7 +149,7 @@ def _is_stuck(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: floa
 
 
 def _stuck(row: Mapping[str, Any], config: RunConfig, chance: float) -> str:
-    longer = max(5, round(config.epochs / 5), 2 * round(config.attack_warmup))
+    longer = max(5, round(config.epochs / 5), 2 * config.attack_warmup)
     remedy = f"set attack_warmup={longer}, or a smaller eps" if config.objective.attacks else "raise optimiser.lr"
     return (
         f"Still at chance after epoch {row['epoch']}: {row['train_clean'] or 0:.0%} of the training images are right,"

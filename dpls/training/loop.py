@@ -111,6 +111,7 @@ def train_epoch(
 ) -> float:
     """One pass over the rows kept, in equal batches; returns the mean loss. Records what training sees anyway."""
     config, split, learner = parts.config, parts.splits[TRAIN], parts.learner
+    objective = config.objective_in(phase, epoch)
     rows, visits = presentations(parts, phase, keep, epoch)
     shifts = config.augmentation.draw(Noise(mix(config.seed, epoch, "augmentation"), visits))
     steps = math.ceil(len(rows) / config.optimiser.batch_size)
@@ -118,9 +119,7 @@ def train_epoch(
     learner.net.train()
     batches = zip(rows.tensor_split(steps), visits.tensor_split(steps), shifts.tensor_split(steps), strict=True)
     for step, (some, visit, shift) in enumerate(batches):
-        now = epoch - 1 + step / steps
-        learner.set_learning_rate(learning_rate(config, now))
-        objective = config.objective_at(phase, now)
+        learner.set_learning_rate(learning_rate(config, epoch - 1 + step / steps))
         batch = split.batch(some)
         batch = batch._replace(x=config.augmentation(batch.x, shift))
         ids = split.ids.to(parts.device)[batch.rows]
