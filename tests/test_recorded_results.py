@@ -15,12 +15,12 @@ from dpls.runs.files import RECORDED
 from dpls.runs.folder import list_runs
 
 SAID = {
-    "membership-ca74d11b1d": "de2c562af2d145f5",
-    "membership-e482c9509e": "1833116333e43a79",
-    "pruning-273a300010": "4f01640b5959048c",
-    "pruning-64c3b06de9": "74ea2ba458593f4c",
+    "membership-ca74d11b1d": "f4f53f6b24b0b2e1",
+    "membership-e482c9509e": "f1431e23894495b6",
+    "pruning-273a300010": "246946a975fdf077",
+    "pruning-64c3b06de9": "a0cf2d773c1b1856",
     "smoothing-8ca134a182": "6fd0fad8f2921959",
-    "subsets-95b724a925": "69d2ab46ff2ca0fa",
+    "subsets-95b724a925": "839730cd9b651006",
 }
 """{experiment: digest of its text, its table, and its numbers to 6 decimals}."""
 
