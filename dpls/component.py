@@ -83,6 +83,12 @@ def show_fraction(value: float) -> str:
     return f"{levels}/255" if levels and abs(value * 255 - levels) < 1e-6 else f"{value:g}"
 
 
+def show_exactly(value: float) -> str:
+    """The shortest text that ``parse_fraction`` reads as the very same number: 0.02, 8/255, 0.123456789."""
+    short = (f"{value:g}", show_fraction(value))
+    return next((text for text in short if parse_fraction(text) == value), repr(value))
+
+
 def article(value: str) -> dict[str, JsonValue]:
     """For ``json_schema_extra``: what the article on DPLS uses, shown beside a field's default."""
     return {"article": value}

@@ -17,6 +17,8 @@ from dpls.recipe import (
     Optimiser,
     RunConfig,
     Schedule,
+    assignments,
+    fitting,
     hash_at,
     make_config,
     override,
@@ -396,3 +398,53 @@ def defaults() -> dict[str, object]:
                     value = TypeAdapter(field.annotation).dump_python(field.default, mode="json")
                     found[f"{model.__name__}.{name}"] = value
     return found
+
+
+# -- path=value from settings
+
+CHANGES = (
+    ["data.source.path=/a b/ü=1"],
+    ["data.source.path=12"],
+    ["optimiser.lr=0.123456789", "eps=4/255", "optimiser.nesterov=true"],
+    ["objective.kind=trades", "objective.beta=3", "net.kind=wide_resnet", "net.depth=10"],
+    ["phases.1.factors.lambda_min=null", "phases.1.factors.mean=0.85"],
+    ["phases.1.factors.kind=control", "phases.1.factors.how=permuted"],
+    ['data.probes=[{"kind": "flip", "share": 0.1}]', "schedule.decays=[3, 5]", 'evaluate_also=["train"]'],
+    ['phases.1.subset={"which": "hardest", "share": 0.1}', "data.limit=50"],
+    [],
+)
+
+
+@pytest.mark.parametrize("changes", CHANGES)
+@pytest.mark.parametrize("preset", ["demo", "your-images"])
+def test_what_differs_from_a_preset_leads_back_to_it(preset: str, changes: list[str]) -> None:
+    """In the words of --set, no more of them than needed, and whatever the values look like."""
+    base = make_config(read_settings(preset)).model_dump(mode="json")
+    if any("source.path" in change for change in changes) and preset == "demo":
+        changes = ["data.source.kind=folder", *changes]
+    settings = override(base, [c.replace("=12", '="12"') for c in changes])
+    said = assignments(base, make_config(settings).model_dump(mode="json"))
+    assert make_config(override(base, said)) == make_config(settings)
+    assert bool(said) == bool(changes)
+    if not any("kind" in change for change in changes):
+        assert len(said) == len(changes)
+    assert assignments(settings, settings) == []
+
+
+def test_of_a_link_what_fits_is_taken_and_the_rest_is_named() -> None:
+    base = make_config(read_settings("demo")).model_dump(mode="json")
+    good = [
+        "optimiser.batch_size=64",
+        "data.source.kind=folder",
+        "phases.0.until=40",
+    ]  # incomplete, incoherent: to mend
+    bad = ["precision=foo", "optimiser.foo=3", "phases.7.until=4", "nonsense", "net.kind=foo", "eps=300", "phases=3",
+           "seed=x", "augmentation.flip=maybe"]  # fmt: skip
+    settings, refused = fitting(base, [bad[0], *good, *bad[1:]])
+    assert settings["optimiser"]["batch_size"] == 64
+    assert settings["data"]["source"]["kind"] == "folder"
+    assert settings["phases"][0]["until"] == 40
+    assert settings["precision"] == "auto" and settings["net"] == base["net"] and settings["eps"] == base["eps"]
+    assert len(refused) == len(bad)
+    for word in ("precision", "'foo'", "phases.7", "nonsense", "net.kind", "eps = 300", "phases = 3", "seed", "flip"):
+        assert any(word in sentence and "\n" not in sentence for sentence in refused), word

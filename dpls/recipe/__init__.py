@@ -3,6 +3,7 @@
 config      RunConfig and its phases
 identity    the canonical form, the chain of hashes, equality of runs and experiments
 assigning   ``path=value``
+linking     settings as ``path=value``, for a link, and back
 reading     presets (presets/*.toml) and files
 listing     every setting there is, for people
 sentences   a validation error as one sentence
@@ -12,6 +13,7 @@ from dpls.component import ENGINE
 from dpls.recipe.assigning import override
 from dpls.recipe.config import Optimiser, Phase, RunConfig, Schedule, Selection
 from dpls.recipe.identity import anywhere, hash_at, same_run
+from dpls.recipe.linking import assignments, fitting
 from dpls.recipe.reading import make_config, preset_names, preset_title, read_settings
 
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
     "Schedule",
     "Selection",
     "anywhere",
+    "assignments",
+    "fitting",
     "hash_at",
     "make_config",
     "override",

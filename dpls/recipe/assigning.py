@@ -39,7 +39,7 @@ def override(
         place = _Place(settings, model, "")
         for depth, parent in enumerate(parents, 1):
             place = place.inside(parent, adding=depth == len(parents) and name == "kind")
-        value = _value(text)
+        value = as_value(text)
         _refuse_to_undo(place, name, value, given)
         for line in place.put(name, value, given):
             say(line)
@@ -137,7 +137,7 @@ def _refuse_to_undo(place: _Place, name: str, value: Any, given: list[str]) -> N
         raise UserError(f"--set {path} would undo --set {lost[0]}, which stands before it; put {path} first")
 
 
-def _value(text: str) -> Any:
+def as_value(text: str) -> Any:
     """JSON where it parses, else the text itself: 0.5, true, null, [100, 105], 8/255, cpu."""
     try:
         return json.loads(text)

@@ -31,6 +31,12 @@ def sentence(error: ValidationError, model: type[Component]) -> str:
     return text if len(errors) == 1 else f"{text} (and {len(errors) - 1} more)"
 
 
+def each(error: ValidationError, model: type[Component]) -> list[tuple[str, str, str]]:
+    """(path, pydantic's type of error, sentence) for everything wrong."""
+    errors = error.errors(include_url=False)
+    return [(".".join(_walk(e["loc"], model)[0]), e["type"], _describe(e, model)) for e in errors]
+
+
 def _describe(error: Any, model: type[Component]) -> str:
     way = _Way(error["loc"], model)
     name, value, context = ".".join(way.path), error["input"], error.get("ctx", {})
