@@ -8,12 +8,13 @@ torch; ``conduct`` starts and stops.
 import io
 import re
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,9 @@ from dpls.recipe import anywhere, same_run
 from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, data_root, read_json, write_whole
 from dpls.runs.folder import list_runs
+
+Reading: TypeAlias = tuple[str, dict[str, Any]]
+"""A run's state and its status."""
 
 
 class Progress(NamedTuple):
@@ -124,22 +128,26 @@ class Stored:
         except UserError:
             return True
 
-    def states(self) -> Counter[str]:
+    def readings(self) -> dict[str, Reading]:
+        """{role: state and status of one moment}, for the runs that are there; 'damaged' and nothing where so."""
+        return {role: reading_of(run) for role, run in self.runs().items()}
+
+    def states(self, readings: Mapping[str, Reading] | None = None) -> Counter[str]:
         """How many of its runs are in which state; 'missing' are those not submitted yet, or deleted since."""
         if self.is_complete:
             return Counter(done=len(self.content["arms"]))
-        found = self.runs()
-        states = Counter(state_of(run) for run in found.values())
+        found = self.readings() if readings is None else readings
+        states = Counter(state for state, _ in found.values())
         states["missing"] = len(self.content["arms"]) - len(found)
         return states
 
-    def progress(self) -> Progress:
+    def progress(self, readings: Mapping[str, Reading] | None = None) -> Progress:
         """By epochs; the time left from how long its finished runs took for each of theirs."""
         planned, roles = len(self.content["arms"]), self.runs()
         done, epochs, reached, times = 0, 0, 0, []
-        for run in roles.values():
+        for role, (_, status) in (self.readings() if readings is None else readings).items():
             with suppress(UserError, KeyError, TypeError, ValueError):
-                status, parent = run.status(), run.config()["parent"]
+                parent = roles[role].config()["parent"]
                 shared = parent["epoch"] if parent else 0
                 epochs += status["epochs"] - shared
                 reached += max(0, status["epoch"] - shared)
@@ -186,10 +194,15 @@ class Stored:
 
 def state_of(run: Run) -> str:
     """Its state, or 'damaged'."""
+    return reading_of(run)[0]
+
+
+def reading_of(run: Run) -> Reading:
+    """State and status of one moment, or 'damaged' and nothing."""
     try:
-        return run.state()
+        return run.reading()
     except UserError:
-        return "damaged"
+        return "damaged", {}
 
 
 def _is_lost(run: Run) -> bool:

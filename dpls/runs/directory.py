@@ -101,8 +101,14 @@ class Run:
 
     def state(self) -> str:
         """One of STATES, or 'interrupted': says running, but nobody holds the lock."""
-        state = str(self.status()["state"])
-        return "interrupted" if state == "running" and not self.is_locked() else state
+        return self.reading()[0]
+
+    def reading(self) -> tuple[str, dict[str, Any]]:
+        """Its state and its status, of one moment."""
+        if (status := self.status())["state"] == "running" and not self.is_locked():
+            status = self.status()  # it may have ended since: the last status is written before the lock is let go
+            return "interrupted" if status["state"] == "running" else status["state"], status
+        return status["state"], status
 
     def manifest(self) -> dict[str, Any]:
         return self._read_json(self.manifest_file)

@@ -21,12 +21,12 @@ from dpls.runs.directory import Run
 def row(run: Run) -> dict[str, Any]:
     """What a list of runs shows; a damaged run is a row, too, and does not hide the others."""
     try:
-        status, stored, _ = run.status(), run.config(), run.metrics()
+        (state, status), stored, _ = run.reading(), run.config(), run.metrics()
         age = datetime.now(UTC) - datetime.fromisoformat(status["created"])
         found = {
             "id": run.id,
             "label": run.label(),
-            "state": run.state(),
+            "state": state,
             "epoch": status["epoch"],
             "epochs": status["epochs"],
             "done": status["epoch"] / max(1, status["epochs"]),
