@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from dpls.component import Component, show_fraction
+from dpls.component import Component, show_exactly
 
 
 def without_none(annotation: Any) -> tuple[Any, bool]:
@@ -61,8 +61,7 @@ def as_text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        decimal = f"{value:g}"
-        return decimal if float(decimal) == value else show_fraction(value)
+        return show_exactly(value)
     if isinstance(value, list | tuple):
         return ", ".join(as_text(v) for v in value)
     return str(value)

@@ -12,7 +12,7 @@ COUNTS = {1: "One way", 2: "Two ways", 3: "Three ways", 4: "Four ways", 5: "Five
 WAYS = COUNTS.get(len(SHOWN), "Some ways")
 
 with page("Experiments", f"Are hard images memorized instead of learned? {WAYS} to find out, each with its control."):
-    address.bind("kind", FIRST, lambda name: name in SHOWN)
+    address.bind("kind", FIRST, lambda name: name in SHOWN, ", ".join(SHOWN))
     with st.container(key="line-kind"):
         name: str = (
             st.segmented_control(

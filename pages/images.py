@@ -22,16 +22,17 @@ with page("Images", "Sorted by difficulty. Click an image to see why it is hard.
     images.ask_for_missing(s)
 
     # What is shown
-    address.bind("first", "hardest", lambda name: name in ORDERS)
-    address.bind("rows", "all together", lambda name: name in ROWS)
-    address.bind("id", None, lambda example: example is None or 0 <= example < len(s.facts.labels))
+    address.bind("first", "hardest", lambda name: name in ORDERS, ", ".join(ORDERS))
+    address.bind("rows", "all together", lambda name: name in ROWS, ", ".join(ROWS))
+    last = len(s.facts.labels) - 1
+    address.bind("id", None, lambda example: example is None or 0 <= example <= last, f"ids run from 0 to {last:,}")
     with st.container(horizontal=True, key="row-order"):
         first = st.segmented_control("First", ORDERS, required=True, key="first", persist_state="session")
         rows = st.segmented_control("Rows", ROWS, required=True, key="rows", persist_state="session")
         example = st.number_input(
             "Image",
             min_value=0,
-            max_value=len(s.facts.labels) - 1,
+            max_value=last,
             key="id",
             persist_state="session",
             placeholder="id",
@@ -57,9 +58,10 @@ with page("Images", "Sorted by difficulty. Click an image to see why it is hard.
         images.show(s, np.concatenate(groups), "gallery", by_class=True)
     else:
         pages = -(-len(order) // PER_PAGE)
-        number = min(st.session_state.get("page") or 1, pages)
+        address.bind("page", 1, lambda number: 1 <= number <= pages, f"1 to {pages}")
+        number = st.session_state["page"]
         if pages > 1:
             with st.container(key="line-pages"):
-                st.pagination(pages, key="page")
+                st.pagination(pages, key="page", persist_state="session")
         st.caption(f"{len(order):,} images, {first} first. {images.LEGEND}")
         images.show(s, order[(number - 1) * PER_PAGE : number * PER_PAGE], "gallery")

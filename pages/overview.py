@@ -1,5 +1,6 @@
 """What there is: hard images to look at, all runs, and what can be done with them."""
 
+import numpy as np
 import streamlit as st
 
 from dpls.runs.directory import Run
@@ -22,7 +23,10 @@ def show_extremes(run: Run) -> None:
     which = "All of these" if planted == len(hardest) else f"{planted} of the {len(hardest)} hardest"
     why = f" {which} were made hard on purpose: the mark says how." if planted else ""
     by = "wrong most often" if s.measure == "zero_one" else f"by {s.measure_name}"
-    st.markdown(f"**Hardest**: {by} in the first {s.counted} epochs.{why}")
+    known = s.difficulty[s.order]
+    alike = int((known == np.nanmax(known)).sum())
+    ties = f" {alike:,} are alike; shown are those with the highest loss." if alike > len(hardest) else ""
+    st.markdown(f"**Hardest**: {by} in the first {s.counted} epochs.{ties}{why}")
     images.show(s, hardest, "hardest", one_row=True, then="pages/images.py")
     if planted and len(natural):
         st.markdown("**Hardest by nature**: nobody touched these.")
@@ -44,7 +48,7 @@ with page("DPLS Lab", EXPLANATION):
         with shielded():  # what is wrong with one run must not hide the list of all
             show_extremes(run)
     else:
-        st.info(f"This run is {run.state()} and has no finished epoch yet.", icon=":material/hourglass_empty:")
+        st.info(f"This run is {store.state_of(run)} and has no finished epoch yet.", icon=":material/hourglass_empty:")
     with st.container(horizontal=True):
         st.page_link(
             "pages/images.py", label="All its images", icon=":material/grid_view:", query_params={"run": run.id}

@@ -59,7 +59,7 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
         left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
     lowest = math.ceil(1000 / classes) / 1000
     own = s.config.phases[-1].factors.lambda_asked
-    address.bind("lambda_min", max(own, lowest), lambda value: lowest <= value <= 1)
+    address.bind("lambda_min", max(own, lowest), lambda value: lowest <= value <= 1, f"{lowest:g} to 1")
     lambda_min = left.slider(
         "lambda_min, the factor at difficulty 1",
         lowest,

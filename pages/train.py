@@ -17,12 +17,11 @@ def choose() -> Run | None:
     own = {run.id: run for run in mine if store.readable(run)}
     if not own:
         return None
-    address.bind("watched", next(iter(own)), lambda ident: ident in own)
-    states = {"queued": "waiting", "running": "running"}
+    address.bind("watched", next(iter(own)), lambda ident: ident in own, "the runs of this folder, by id")
     chosen = st.selectbox(
         "Watch",
         list(own),
-        format_func=lambda ident: f"{store.name_of(own[ident])}, {states.get(own[ident].state(), own[ident].state())}",
+        format_func=lambda ident: store.name_of(own[ident]),  # no state: a list is not drawn again when that changes
         key="watched",
         persist_state="session",
     )
@@ -32,6 +31,6 @@ def choose() -> Run | None:
 with page("Train", "Start a run and watch it. It goes on when you close the page or the app."):
     if read_only():
         raise UserError("this app only shows runs (DPLS_READONLY is set); start one without it to train")
-    start.offer(*start.ask())
+    start.form()
     if watched := choose():
         live.watch(watched)

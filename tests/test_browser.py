@@ -600,7 +600,7 @@ def test_label_and_delete(server: Server, page: Page) -> None:
     box = grid.bounding_box()
     assert box
     listed = [r for r in list_runs(server.runs)[::-1] if not r.config().get("experiment")]
-    order = [listed[place].id for place, _ in manage.in_tree_order([report.row(r) for r in listed])]
+    order = [listed[place].id for family in manage.families([report.row(r) for r in listed]) for place in family]
     row = order.index(run.id)
     page.mouse.click(box["x"] + 16, box["y"] + 36 + 35 * row + 17)
     expect(page.get_by_label("Label", exact=True)).to_have_value("to delete")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,14 @@ from streamlit.testing.v1 import AppTest
 
 from dpls.data.cache import open_dataset, store
 from dpls.difficulty.measures import MEASURES
+from dpls.experiments.stored import list_experiments
 from dpls.recipe import RunConfig, make_config, preset_names, read_settings
 from dpls.runs import scores
-from dpls.runs.files import RECORDED, data_root
+from dpls.runs.files import RECORDED, data_root, write_json
 from dpls.runs.folder import list_runs
+from dpls.ui import start
 from dpls.ui.frame import SECONDS
+from dpls.ui.selection import selection_of
 from dpls.ui.start import TABS
 from tests.made_runs import make_run
 
@@ -45,7 +49,7 @@ def runs(tmp_path: Path, embedded: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path / "runs"
 
 
-def open_page(name: str, **query: str) -> AppTest:
+def open_page(name: str, **query: Any) -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     for key, value in query.items():  # what the address says; a link to another page than the first is a browser's test
         app.session_state[key] = value
@@ -197,6 +201,52 @@ def test_every_part_has_images_and_difficulty(part: str, runs: Path) -> None:
     app.get_by_key("images").set_value(part).run()
     assert not app.error
     assert f"{200 if part == 'train' else 40} images, hardest first" in words(app)
+
+
+def test_ties_are_said(runs: Path) -> None:
+    run = make_run(runs)
+    s = selection_of(run)
+    wrong = s.values[s.facts.ids(0)]
+    most, least = int((wrong == wrong.max()).sum()), int((wrong == wrong.min()).sum())
+    assert most > 1 and least > 1
+    assert s.rank(int(s.order[1])) == f"one of the {most} hardest of 200, all alike"
+    assert s.rank(int(s.order[-1])) == f"one of the {least} easiest of 200, all alike"
+    second = np.unique(wrong)[-2]
+    alike = np.flatnonzero(s.values[:200] == second)
+    places = f"numbers {most + 1} to {most + len(alike)}" if len(alike) > 1 else f"number {most + 1}"
+    assert places in s.rank(int(alike[0]))
+    assert selection_of(run, "cross_entropy").rank(int(s.order[0])).startswith("number ")
+    app = open_page("images", id=int(s.order[1]))
+    assert f"one of the {most} hardest of 200" in words(app) and "number 1 of" not in words(app)
+    shown = words(open_page("overview", run=run.id))
+    assert (f"{most} are alike" in shown) == (most > 14)
+
+
+def test_what_a_link_asks_for_in_vain_is_said(runs: Path) -> None:
+    make_run(runs)
+    app = open_page("images")
+    wrong = {"id": "999999", "class": "zebra", "T": "99", "page": "9", "first": "hard", "image": "277"}
+    for name, value in wrong.items():
+        app.query_params[name] = value
+    app.run()
+    said = {warning.value.replace("\\", "") for warning in app.warning}
+    assert len(said) == len(wrong) and not app.error
+    choices = ("0 to 279", "apple, pear", "1 to 10", "1 to 4", "hardest, easiest", "there is no such name")
+    for (name, value), among in zip(wrong.items(), choices, strict=True):
+        assert any(f"asks for {name} = {value}" in sentence and among in sentence for sentence in said), name
+    app.run()
+    assert not app.warning and app.query_params.keys() == {"run"}
+
+
+def test_tests_on_other_images_are_set_apart(runs: Path) -> None:
+    run = make_run(runs)
+    app = open_page("smoothing", run=run.id)
+    assert "Tested on digits" in words(app) and "other images" in words(app)
+    assert all(option.endswith("other images") for option in app.selectbox(key="experiment").options)
+    stored = list_experiments(RECORDED)
+    same = next(e for e in stored if e.kind == "smoothing")
+    run.config_file.write_text(json.dumps(run.config() | {"fingerprint": same.content["fingerprint"]}))
+    assert "other images" not in words(open_page("smoothing", run=run.id))
 
 
 def test_the_inspector_tells_all_about_an_image(runs: Path) -> None:
@@ -416,6 +466,76 @@ def test_what_was_noticed_in_the_images_of_a_run_stands_where_it_is_watched(trai
     root, fingerprint = data_root(trainable), run.config()["fingerprint"]
     assert store(root, open_dataset(root, fingerprint).saying("All are nearly black."), {}) == fingerprint
     assert "All are nearly black" in words(open_page("train"))
+
+
+def test_the_form_is_what_its_address_says_and_says_it(trainable: Path) -> None:
+    """In the words of --set; what is not there is named, and the rest is kept."""
+    said = ["data.source.path=/no/such/folder", "optimiser.batch_size=16", "precision=float32"]
+    app = open_page("train", **{"from": "your-images", "set": [*said, "precison=float32"], "label": "mine"})
+    assert "precison" in app.warning[0].value and len(app.warning) == 1
+    key = "your-images/None/1"
+    assert app.text_input(key=f"{key}/data.source.path").value == "/no/such/folder"
+    assert app.number_input(key=f"{key}/optimiser.batch_size").value == 16
+    assert app.selectbox(key=f"{key}/precision").value == "float32"
+    assert app.text_input(key="label").value == "mine"
+    assert sorted(app.session_state["set"]) == sorted(said)
+    app.number_input(key=f"{key}/optimiser.batch_size").set_value(32).run()
+    assert not app.warning, "said once"
+    app.selectbox(key=f"{key}/precision").set_value("auto").run()
+    assert app.query_params["set"] == said[0]
+    app.switch_page("pages/images.py").run()
+    app.switch_page("pages/train.py").run()
+    assert app.text_input(key=f"{key}/data.source.path").value == "/no/such/folder"
+    assert app.selectbox(key="from").value == "your-images"
+    app.selectbox(key="from").set_value("demo").run()
+    assert "set" not in app.query_params, "another preset, another form"
+    assert not app.error
+
+
+def test_settings_too_long_for_an_address_are_kept_in_the_session_and_that_is_said(trainable: Path) -> None:
+    app = open_page("train", **{"from": "your-images"})
+    app.text_input(key="your-images/None/data.source.path").set_value("/x" * 3000).run()
+    assert "too long for the address" in words(app)
+    assert "set" not in app.query_params
+    assert app.text_input(key="your-images/None/data.source.path").value == "/x" * 3000
+
+
+def test_no_path_yet_is_a_hint_and_start_is_closed(trainable: Path) -> None:
+    app = open_page("train", **{"from": "your-images"})
+    assert not app.error and not app.warning
+    assert "First type the path" in words(app)
+    assert [b.disabled for b in app.button if b.label == "Start"] == [True]
+
+
+def test_after_a_start_the_label_is_fresh_and_the_form_stays(trainable: Path) -> None:
+    run = make_run(trainable)
+    app = open_page("train", **{"from": "demo", "set": ["seed=5"], "label": "mine"})
+    app.session_state["started"] = run.id
+    app.run()
+    assert app.text_input(key="label").value == ""
+    assert app.session_state["watched"] == run.id
+    assert (app.selectbox(key="from").value, app.session_state["set"]) == ("demo", ["seed=5"])
+
+
+def test_an_estimate_is_made_anew_once_more_is_known(trainable: Path, embedded: Path) -> None:
+    """Trap: "known once it runs" for half a minute after it ran."""
+    before = start._known()
+    run = make_run(trainable)
+    write_json(run.manifest_file, {})
+    assert start._known() != before
+
+
+def test_nothing_contradicts_the_state_a_run_is_in(trainable: Path) -> None:
+    run = make_run(trainable, state="queued", label="mine")
+    run.write_status(epoch=2)
+    app = open_page("train")
+    assert app.selectbox(key="watched").options == [f"mine · {run.id[-4:]}"], "a list is not drawn again"
+    run.write_status(state="cancelled")
+    app.run()
+    assert "It was stopped after epoch 2 of 10" in words(app)
+    assert not [b for b in app.button if b.label == "Stop training"]
+    app = open_page("overview", run=run.id)
+    assert app.dataframe[0].value["state"][0] == "stopped"
 
 
 # -- overview

@@ -34,7 +34,7 @@ def sentence(error: ValidationError, model: type[Component]) -> str:
 def each(error: ValidationError, model: type[Component]) -> list[tuple[str, str, str]]:
     """(path, pydantic's type of error, sentence) for everything wrong."""
     errors = error.errors(include_url=False)
-    return [(".".join(_walk(e["loc"], model)[0]), e["type"], _describe(e, model)) for e in errors]
+    return [(".".join(_Way(e["loc"], model).path), e["type"], _describe(e, model)) for e in errors]
 
 
 def _describe(error: Any, model: type[Component]) -> str:

@@ -3,6 +3,8 @@
 So any view can be sent as a link, and goes along from page to page.
 """
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from dpls.data import PARTS, TRAIN
@@ -54,8 +56,8 @@ def select() -> Selection:
         epochs = store.committed(run)
         if not epochs:
             raise UserError(
-                f"run {store.name_of(run)} has not finished an epoch yet (it is {run.state()}); watch it on the page"
-                " Train, or choose another run"
+                f"run {store.name_of(run)} has not finished an epoch yet (it is {store.state_of(run)}); watch it on the"
+                " page Train, or choose another run"
             )
         facts = store.facts(run)
         measure, adversarial = _measure(run, config)
@@ -96,7 +98,9 @@ def _measure(run: Run, config: RunConfig) -> tuple[str, bool]:
     attacks = (config.phases[0].objective or config.objective).attacks
     if not attacks or store.is_imported(measure):
         return measure, False
-    address.bind("seen", ATTACKED if own.adversarial else CLEAN, lambda signal: signal in (CLEAN, ATTACKED))
+    address.bind(
+        "seen", ATTACKED if own.adversarial else CLEAN, lambda signal: signal in (CLEAN, ATTACKED), "clean or attacked"
+    )
     signal = st.segmented_control(
         "Seen on",
         [CLEAN, ATTACKED],
@@ -109,7 +113,7 @@ def _measure(run: Run, config: RunConfig) -> tuple[str, bool]:
 
 
 def _normaliser(config: RunConfig) -> NormaliserName:
-    address.bind("scale", config.difficulty.normaliser, lambda name: name in SCALE_NAMES)
+    address.bind("scale", config.difficulty.normaliser, lambda name: name in SCALE_NAMES, ", ".join(SCALE_NAMES))
     chosen: NormaliserName | None = st.segmented_control(
         "Scale",
         list(SCALE_NAMES),
@@ -125,7 +129,7 @@ def _normaliser(config: RunConfig) -> NormaliserName:
 def _counted(config: RunConfig, epochs: int) -> int:
     if epochs == 1:
         return 1
-    address.bind("T", min(config.counted_epochs, epochs), lambda counted: 1 <= counted <= epochs)
+    address.bind("T", min(config.counted_epochs, epochs), lambda counted: 1 <= counted <= epochs, f"1 to {epochs}")
     counted = st.slider(
         "T, epochs counted",
         1,
@@ -139,19 +143,19 @@ def _counted(config: RunConfig, epochs: int) -> int:
 
 
 def _part() -> int:
-    address.bind("images", PARTS[TRAIN], lambda name: name in PARTS)
+    address.bind("images", PARTS[TRAIN], lambda name: name in PARTS, ", ".join(PARTS))
     return PARTS.index(
         st.segmented_control("Images", PARTS, required=True, key="images", persist_state="session") or PARTS[TRAIN]
     )
 
 
 def _filters(facts: store.Facts, part: int) -> tuple[list[str], list[str]]:
-    address.bind("class", [], lambda names: set(names) <= set(facts.classes))
+    address.bind("class", [], lambda names: set(names) <= set(facts.classes), _some(facts.classes))
     classes = st.multiselect("Class", facts.classes, key="class", persist_state="session", placeholder="all")
     causes: list[str] = []
     planted = [*facts.causes[1:], UNPLANTED]
     if len(planted) > 1 and part == TRAIN:
-        address.bind("cause", [], lambda names: set(names) <= set(planted))
+        address.bind("cause", [], lambda names: set(names) <= set(planted), _some(planted))
         causes = st.multiselect(
             "Planted cause",
             planted,
@@ -163,8 +167,12 @@ def _filters(facts: store.Facts, part: int) -> tuple[list[str], list[str]]:
     return classes, causes
 
 
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
+
+
 def _range() -> tuple[float, float]:
-    address.bind("range", EVERYTHING, lambda r: 0 <= r[0] <= r[1] <= 1)
+    address.bind("range", EVERYTHING, lambda r: 0 <= r[0] <= r[1] <= 1, "two numbers that rise, from 0 to 1")
     chosen: tuple[float, float] = st.slider(  # type: ignore[assignment]  # a pair, since the session holds one
         "Difficulty from, to",
         0.0,

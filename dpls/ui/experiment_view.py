@@ -1,6 +1,7 @@
 """An experiment under way or finished: which one, how far it is, how to stop and resume it. No torch."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from dpls.errors import UserError
 from dpls.experiments import conduct
 from dpls.experiments.base import Experiment
 from dpls.experiments.result import Result
-from dpls.experiments.stored import Stored, list_experiments
+from dpls.experiments.stored import Reading, Stored, list_experiments
 from dpls.jobs.launchers import launcher
 from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, runs_root
-from dpls.ui import address, experiment_form, manage
+from dpls.ui import address, experiment_form, manage, store
 from dpls.ui.experiment_result import export, name_of, show
 from dpls.ui.frame import escape, read_only, shielded
 
@@ -30,10 +31,15 @@ def offer(kind: type[Experiment], words: str, run: Run | None = None, wished: di
             experiment_form.offer(kind, run, wished)
 
 
-def choose(kind: type[Experiment]) -> Stored | None:
-    """One of the experiments of a kind: one's own, newest first, then the recorded ones."""
+def choose(kind: type[Experiment], fingerprint: str | None = None) -> Stored | None:
+    """One of the experiments of a kind: one's own, newest first, then the recorded ones.
+
+    fingerprint: of the images that matter; what was done on these comes first, and of the others it is said.
+    """
     found = list_experiments(runs_root()) + list_experiments(RECORDED)[::-1]
-    known = {e.id: e for e in found if isinstance(e.experiment, kind)}
+    mine = [e for e in found if isinstance(e.experiment, kind)]
+    others = {e.id for e in mine if fingerprint and e.content["fingerprint"] not in (None, fingerprint)}
+    known = {e.id: e for e in sorted(mine, key=lambda e: e.id in others)}
     if started := st.session_state.pop("started experiment", None):
         st.session_state["experiment"] = started
     asked = st.session_state.get("experiment")
@@ -49,7 +55,7 @@ def choose(kind: type[Experiment]) -> Stored | None:
     chosen = st.selectbox(
         "Experiment",
         list(known),
-        format_func=lambda name: name_of(known[name]),
+        format_func=lambda name: name_of(known[name]) + (", other images" if name in others else ""),
         key="experiment",
         persist_state="session",
     )
@@ -90,41 +96,36 @@ def watch(e: Stored) -> Result | None:
 
 
 def _panel(e: Stored, drawn: Counter[str]) -> None:
-    states = e.states()
+    runs, readings = e.runs(), e.readings()
+    states = e.states(readings)
     if states != drawn:
         st.rerun()  # buttons and results change with it
-    progress = e.progress()
+    progress = e.progress(readings)
     words = f"{progress.done} of {progress.runs} runs"
     if progress.seconds_left and states["running"]:
         minutes, seconds = divmod(round(progress.seconds_left), 60)
         words += f" · {minutes}:{seconds:02d} left"
-    elif states["cancelled"] and not states["queued"]:
+    elif states["cancelled"] and not (states["queued"] or states["running"]):
         words += " · stopped"
-    working = [run for run in e.runs().values() if run.is_locked()]
-    for run in working[:3]:
-        status = run.status()
-        words += f" · {escape(run.label())}, epoch {status['epoch']} of {status['epochs']}"
+    working = [(role, status) for role, (state, status) in readings.items() if state == "running"]
+    for role, status in working[:3]:
+        words += f" · {escape(runs[role].label())}, epoch {status['epoch']} of {status['epochs']}"
     st.progress(min(1.0, progress.share), words)
-    for run in e.runs().values():
-        status = run.status()
-        if status["state"] in ("failed", "blocked") and status["error"]:
-            st.warning(escape(f"{run.label()}: {status['error']}."), icon=":material/error:")
+    for role, (state, status) in readings.items():
+        if state in ("failed", "blocked") and status["error"]:
+            st.warning(escape(f"{runs[role].label()}: {status['error']}."), icon=":material/error:")
             break
     with st.expander("Its runs", key="runs of it"):
-        st.dataframe(_matrix(e), alt="State of each run: a row an arm, a column a seed")
+        st.dataframe(_matrix(e, readings), alt="State of each run: a row an arm, a column a seed")
 
 
-def _matrix(e: Stored) -> pd.DataFrame:
-    runs = e.runs()
+def _matrix(e: Stored, readings: Mapping[str, Reading]) -> pd.DataFrame:
     rows: dict[str, dict[str, str]] = {}
     for role, (name, seed) in e.content["arms"].items():
-        state = "missing"
-        if role in runs:
-            status = runs[role].status()
-            state = manage.STATES[runs[role].state()]
-            if state == "running":
-                state = f"{status['epoch']}/{status['epochs']}"
-        rows.setdefault(name, {})[f"seed {seed}"] = state
+        state, status = readings.get(role, ("missing", {}))
+        running = state == "running"
+        shown = f"{status['epoch']}/{status['epochs']}" if running else store.STATES.get(state, state)
+        rows.setdefault(name, {})[f"seed {seed}"] = shown
     return pd.DataFrame.from_dict(rows, orient="index").fillna("")
 
 

@@ -5,6 +5,7 @@ are not whole are typed as text, so that 8/255 and 5e-4 can be written as people
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, Literal, get_args, get_origin
 
 import streamlit as st
@@ -12,9 +13,12 @@ from pydantic.fields import FieldInfo
 
 from dpls.component import Component, parse_fraction
 from dpls.fields import as_text, choices, plain, without_none
+from dpls.recipe.assigning import as_value
+from dpls.ui.words import kind_in_words, label_of
 
-NOTHING = "none"
+NOTHING, SOMETHING = "none", "as below"
 MOST_ENTRIES = 12
+SIMPLE, NESTED, LIST = "value", "component", "components"
 
 
 class Form:
@@ -31,24 +35,21 @@ class Form:
         self, model: type[Component], names: Sequence[str], values: Mapping[str, Any], path: str
     ) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        simple = [name for name in names if not _is_nested(model.model_fields[name].annotation)]
-        if simple:
-            grid = st.grid("auto", min_column_width=170, gap="small")
-            for name in simple:
+        for shape, group in groupby(names, lambda name: _shape(model.model_fields[name].annotation)):
+            some = list(group)
+            columns, width = (2, 200) if shape == SIMPLE else (min(2, len(some)), 280)
+            grid = st.grid(
+                columns, min_column_width=width, gap="small", vertical_alignment="bottom" if shape == SIMPLE else "top"
+            )
+            for name in some:
                 field = model.model_fields[name]
-                with grid.cell(column_span="all" if field.annotation is str else 1):  # a path is long
-                    rivals = [other for other in model.one_of if name in model.one_of and other != name]
-                    found[name] = self._simple(name, field, values.get(name), path, rivals)
-        nested = [name for name in names if name not in simple]
-        lists = [name for name in nested if _entry(without_none(model.model_fields[name].annotation)[0]) is not None]
-        columns = min(3, max(1, len(nested) - len(lists)))
-        grid = st.grid(columns, min_column_width=280, gap="small")
-        for name in nested:
-            field = model.model_fields[name]
-            with grid.cell(column_span="all" if name in lists else 1):
-                found[name] = self._nested(
-                    name, field.annotation, values.get(name), f"{path}{name}", _help(field, path + name)
-                )
+                long = shape == LIST or field.annotation is str  # a path
+                with grid.cell(column_span="all" if long else 1):
+                    if shape == SIMPLE:
+                        found[name] = self._simple(model, name, values.get(name), path)
+                    else:
+                        label, help = label_of(model, name), _help(field, path + name)
+                        found[name] = self._nested(label, field.annotation, values.get(name), f"{path}{name}", help)
         return found
 
     def _component(self, model: type[Component], values: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -56,14 +57,11 @@ class Form:
         found = self._fields(model, names, values, path)
         return {"kind": model.model_fields["kind"].default, **found} if "kind" in model.model_fields else found
 
-    def _simple(self, name: str, field: FieldInfo, value: Any, path: str, rivals: Sequence[str]) -> Any:
-        """``rivals``: settings that are given up where this one is given."""
+    def _simple(self, model: type[Component], name: str, value: Any, path: str) -> Any:
+        field = model.model_fields[name]
         annotation, optional = without_none(field.annotation)
-        key, label, help = (
-            f"{self._prefix}{path}{name}",
-            field.title or name.replace("_", " "),
-            _help(field, path + name, rivals),
-        )
+        rivals = [other for other in model.one_of if name in model.one_of and other != name]
+        key, label, help = f"{self._prefix}{path}{name}", label_of(model, name), _help(field, path + name, rivals)
         if get_origin(annotation) is Literal:
             options = [*([NOTHING] if optional else []), *get_args(annotation)]
             chosen = options.index(NOTHING if value is None else value)
@@ -88,48 +86,48 @@ class Form:
         )
         return _from_text(text or "", annotation, optional)
 
-    def _nested(self, name: str, annotation: Any, value: Any, path: str, help: str) -> Any:
+    def _nested(self, label: str, annotation: Any, value: Any, path: str, help: str) -> Any:
         annotation, optional = without_none(annotation)
         entry = _entry(annotation)
         if entry is not None:
-            return self._entries(name, entry, value or [], path, help)
+            return self._entries(label, entry, value or [], path, help)
         with st.container(border=True):
-            model = self._kind(name, choices(annotation), optional, value, path, help)
+            model = self._kind(label, choices(annotation), optional, value, path, help)
             if model is None:
                 return None
             return self._component(model, _values_for(model, value), f"{path}.")
 
     def _kind(
-        self, name: str, models: Sequence[type[Component]], optional: bool, value: Any, path: str, help: str
+        self, label: str, models: Sequence[type[Component]], optional: bool, value: Any, path: str, help: str
     ) -> type[Component] | None:
         """Which component it is; a choice where there is one."""
-        label = name.replace("_", " ")
-        kinds = {_kind_of(model, label): model for model in models}
+        kinds = {_kind_of(model): model for model in models}
         if len(kinds) == 1 and not optional:
             st.markdown(f"**{label}**", help=help)
             return models[0]
         options = [*([NOTHING] if optional else []), *kinds]
-        now = NOTHING if value is None else value.get("kind", label)
+        now = NOTHING if value is None else value.get("kind", SOMETHING)
         chosen = st.selectbox(
             label,
             options,
             options.index(now) if now in options else 0,
+            format_func=kind_in_words,
             key=f"{self._prefix}{path}.kind",
             help=help,
             persist_state="session",
         )
         return kinds.get(chosen)
 
-    def _entries(self, name: str, annotation: Any, values: Sequence[Any], path: str, help: str) -> list[Any]:
+    def _entries(self, label: str, annotation: Any, values: Sequence[Any], path: str, help: str) -> list[Any]:
         """A list of components: how many, then each."""
         count = st.number_input(
-            f"how many {name}",
+            f"{label}: how many",
             0,
-            MOST_ENTRIES,
+            max(MOST_ENTRIES, len(values)),
             len(values),
             key=f"{self._prefix}{path}#",
             help=help,
-            width=170,
+            width=300,
             persist_state="session",
         )
         found = []
@@ -138,7 +136,7 @@ class Form:
             value = values[min(place, len(values) - 1)] if values else None
             with grid.cell():
                 found.append(
-                    self._nested(f"{name.removesuffix('s')} {place + 1}", annotation, value, f"{path}.{place}", help)
+                    self._nested(f"{_singular(label)} {place + 1}", annotation, value, f"{path}.{place}", help)
                 )
         return found
 
@@ -148,6 +146,10 @@ def _give_up(key: str, rivals: Sequence[str]) -> None:
     if st.session_state[key].strip() not in ("", NOTHING):
         for other in rivals:
             st.session_state[other] = ""
+
+
+def _singular(label: str) -> str:
+    return label.partition(" (")[0].removesuffix("s")
 
 
 def _help(field: FieldInfo, path: str, rivals: Sequence[str] = ()) -> str:
@@ -170,14 +172,17 @@ def _entry(annotation: Any) -> Any:
     return None
 
 
-def _is_nested(annotation: Any) -> bool:
+def _shape(annotation: Any) -> str:
+    """Whether a setting is a value, a component, or a list of components."""
     annotation, _ = without_none(annotation)
-    return bool(_entry(annotation)) or (get_origin(annotation) is not tuple and bool(choices(annotation)))
+    if _entry(annotation):
+        return LIST
+    return NESTED if get_origin(annotation) is not tuple and choices(annotation) else SIMPLE
 
 
-def _kind_of(model: type[Component], otherwise: str) -> str:
+def _kind_of(model: type[Component]) -> str:
     field = model.model_fields.get("kind")
-    return str(field.default) if field else otherwise
+    return str(field.default) if field else SOMETHING
 
 
 def _values_for(model: type[Component], value: Any) -> dict[str, Any]:
@@ -205,7 +210,7 @@ def _from_text(text: str, annotation: Any, optional: bool) -> Any:
     """What was typed, as a setting; what is no number is left for the check to name."""
     text = text.strip()
     if get_origin(annotation) is tuple:
-        return [part.strip() for part in text.split(",") if part.strip()]
+        return [as_value(part) for part in text.split(",") if part.strip()]
     if optional and text in ("", NOTHING):
         return None
     return parse_fraction(text) if annotation is float else text

@@ -80,10 +80,13 @@ def page(title: str, explanation: str) -> Iterator[None]:
     st.html(ROOM)
     st.title(title)
     st.caption(explanation)
+    head = st.container()
     try:
         with shielded():
             yield
     finally:
+        for sentence in address.remarks():
+            head.warning(escape(sentence) + ".", icon=":material/link_off:")
         address.publish()
         st.session_state[SECONDS] = time.perf_counter() - began
 

@@ -77,7 +77,7 @@ def _arrows(order: NDArray[np.int64], example: int) -> None:
             ),
         ]
         st.caption(
-            f"{place + 1:,} of {len(order):,} in the gallery" if place >= 0 else "not in the gallery as filtered"
+            f"Image {place + 1:,} of {len(order):,} in the gallery" if place >= 0 else "Not in the gallery as filtered"
         )
     if any(moved):
         st.rerun()  # the whole page, so that gallery and address follow
@@ -88,13 +88,12 @@ def _what(s: Selection, example: int) -> None:
     label = facts.classes[facts.labels[example]]
     if facts.images is not None:
         large(facts.images[example], 240, f"image {example}, labelled {label}")
-    place, count = s.rank(example)
     st.markdown(f"**{escape(label)}** · image {example} · {PARTS[facts.part[example]]}")
     if np.isnan(s.difficulty[example]):
         why = "The file has no score for it" if s.is_imported else "Never seen"
         st.markdown(f"{why}: it has no difficulty.")
     else:
-        st.markdown(f"Difficulty **{s.difficulty[example]:.3f}**, number {place:,} of {count:,} from the hardest")
+        st.markdown(f"Difficulty **{s.difficulty[example]:.3f}**, {s.rank(example)}")
     cause = facts.cause_of(example)
     if cause:
         st.markdown(f":orange-badge[planted: {cause}] {CAUSES.get(cause, 'it was made hard on purpose')}.")

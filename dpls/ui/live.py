@@ -15,8 +15,12 @@ WORKING = ("queued", "running")
 
 
 def watch(run: Run) -> None:
-    """The panel of one run; it follows the run as long as it works and nobody pauses it."""
-    drawn = run.state()
+    """The panel of one run; it follows the run as long as it works and nobody pauses it.
+
+    What it says of the run comes from one reading, and where that differs from what the buttons were drawn by, all is
+    drawn again: so nothing on the page contradicts it.
+    """
+    drawn, _ = run.reading()
     with st.container(horizontal=True, vertical_alignment="center"):
         _buttons(run, drawn)
         paused = drawn in WORKING and st.toggle("Pause", key="paused", help="A zoomed curve stays as it is.")
@@ -30,7 +34,7 @@ def watch(run: Run) -> None:
 
 
 def _panel(run: Run, drawn: str) -> None:
-    state, status, config = run.state(), run.status(), run.recipe()
+    (state, status), config = run.reading(), run.recipe()
     if state != drawn:
         st.rerun()  # the buttons around the panel change with it
     _head(run, state, status)
@@ -58,7 +62,9 @@ def _head(run: Run, state: str, status: dict[str, Any]) -> None:
     if state == "running":
         st.progress(min(1.0, _share(status)), _progress(status))
     elif state == "queued":
-        st.progress(0.0, "Waiting for its turn: another run uses this machine." if run.is_locked() else "Starting …")
+        reached = f" It goes on after epoch {status['epoch']} of {status['epochs']}." if status["epoch"] else ""
+        waits = "Waiting for its turn: another run uses this machine." if run.is_locked() else "Starting …"
+        st.progress(status["epoch"] / max(1, status["epochs"]), waits + reached)
     elif state == "done":
         for e in (e for e in map(run.evaluation, run.evaluation_names()) if e["checkpoint"] == "best"):
             st.markdown(

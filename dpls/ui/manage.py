@@ -15,17 +15,6 @@ from dpls.runs.directory import Run
 from dpls.ui import store
 from dpls.ui.frame import escape, read_only, shielded
 
-STATES = {
-    "queued": "waiting",
-    "running": "running",
-    "done": "done",
-    "failed": "failed",
-    "cancelled": "stopped",
-    "interrupted": "interrupted",
-    "blocked": "blocked",
-    "damaged": "damaged",
-}
-
 
 def age(seconds: float | None) -> str:
     """e.g. ``3 h``."""
@@ -37,30 +26,49 @@ def age(seconds: float | None) -> str:
     return "now"
 
 
-def in_tree_order(rows: Sequence[dict[str, Any]]) -> list[tuple[int, int]]:
-    """(place in rows, depth): each run followed by those that branched from it; what is equal keeps its order."""
-    places = {row["id"]: place for place, row in enumerate(rows)}
-    children: dict[int | None, list[int]] = {}
+def families(rows: Sequence[dict[str, Any]]) -> list[list[int]]:
+    """Places in rows of those that share their first epochs, family by family; what is equal keeps its order.
+
+    Whose epochs they were first is chance, and does not matter to anybody: nobody is the parent of another.
+    """
+    parents = {row["id"]: row["parent"]["run"] for row in rows if row["parent"]}
+    found: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
-        parent = places.get(row["parent"]["run"]) if row["parent"] else None
-        children.setdefault(parent, []).append(place)
-    found: list[tuple[int, int]] = []
-    waiting = [(place, 0) for place in reversed(children.get(None, []))]
-    while waiting:
-        place, depth = waiting.pop()
-        found.append((place, depth))
-        waiting += [(child, depth + 1) for child in reversed(children.get(place, []))]
-    lost = set(range(len(rows))) - {place for place, _ in found}  # a damaged file may make a circle
-    return found + [(place, 0) for place in sorted(lost)]
+        first, seen = row["id"], set()
+        while first in parents and first not in seen:  # a damaged file may make a circle
+            seen.add(first)
+            first = parents[first]  # which may be gone
+        found.setdefault(first, []).append(place)
+    return list(found.values())
+
+
+def shared_epochs(rows: Sequence[dict[str, Any]]) -> list[int]:
+    """How many of its first epochs each of these rows has in common with another of them; 0: none."""
+    shared = {row["id"]: 0 for row in rows}
+    for first in {row["parent"]["run"] for row in rows if row["parent"]}:
+        taken = [(r["id"], r["parent"]["epoch"]) for r in rows if r["parent"] and r["parent"]["run"] == first]
+        if first in shared:
+            taken.append((first, max(epochs for _, epochs in taken)))
+        for ident, epochs in taken:
+            others = [e for other, e in taken if other != ident]
+            shared[ident] = max(shared[ident], min(epochs, max(others, default=0)))
+    return [shared[row["id"]] for row in rows]
+
+
+def _in_families(rows: Sequence[dict[str, Any]]) -> list[int]:
+    """Places in rows as they are listed; says in each row how it belongs to those around it."""
+    for family in families(rows):
+        marks = ["┌ ", *["│ "] * (len(family) - 2), "└ "] if len(family) > 1 else [""]
+        for place, mark, epochs in zip(family, marks, shared_epochs([rows[p] for p in family]), strict=True):
+            rows[place] |= {"bracket": mark, "shared": f"1-{epochs}" if epochs else ""}
+    return [place for family in families(rows) for place in family]
 
 
 def table(runs: Sequence[Run]) -> list[Run]:
-    """Draws all runs, as a tree of who branched from whom; returns those ticked."""
+    """Draws all runs, those that share their first epochs in a bracket; returns those ticked."""
     rows = [store.row(run) for run in runs]
-    order = in_tree_order(rows)
-    runs, rows = [runs[place] for place, _ in order], [rows[place] for place, _ in order]
-    for row, (_, depth) in zip(rows, order, strict=True):
-        row["branch"] = "\u2003" * (depth - 1) + "└ " if depth else ""
+    order = _in_families(rows)
+    runs, rows = [runs[place] for place in order], [rows[place] for place in order]
     event = st.dataframe(
         pd.DataFrame([_shown(run, row) for run, row in zip(runs, rows, strict=True)]),
         key=" ".join(["runs", *(run.id for run in runs)]),  # a tick is a row's number: it must not outlive the list
@@ -70,6 +78,10 @@ def table(runs: Sequence[Run]) -> list[Run]:
         column_config={
             "done": st.column_config.ProgressColumn(
                 "epochs", format="percent", min_value=0, max_value=1, width="small"
+            ),
+            "shared": st.column_config.TextColumn(
+                "shared epochs",
+                help="The first epochs of the runs in a bracket are the same; they were trained once for all of them.",
             ),
             "clean": st.column_config.TextColumn("clean", help="Test accuracy, best checkpoint, 95 % Wilson interval."),
             "attacked": st.column_config.TextColumn(
@@ -90,10 +102,11 @@ def _shown(run: Run, row: dict[str, Any]) -> dict[str, Any]:
     clean, attacked = report.best_of(row["evaluations"])
     attack = f", {attacked['attack'].split(',')[0]}" if attacked else ""
     return {
-        "run": row["branch"] + (run.id if damaged else (row["label"] or run.id)),
-        "state": "recorded" if run.is_recorded else STATES[row["state"]],
+        "run": row["bracket"] + (run.id if damaged else (row["label"] or run.id)),
+        "state": "recorded" if run.is_recorded else store.STATES[row["state"]],
         "data": row["data"],
         "method": row["method"],
+        "shared": row["shared"],
         "clean": report.with_interval(clean),
         "attacked": report.with_interval(attacked) + attack,
         "done": row["done"],
@@ -156,7 +169,7 @@ def _confirm_deletion(run: Run) -> None:
     size = sum(f.stat().st_size for f in run.path.rglob("*") if f.is_file())
     st.markdown(
         f"**{escape(store.name_of(run))}**, {size / 1e6:,.0f} MB, with its record and checkpoints. This cannot be"
-        " undone; runs that branched from it stay whole, and so do its images."
+        " undone; runs that share its first epochs stay whole, and so do its images."
     )
     with st.container(horizontal=True):
         if st.button("Delete", type="primary", key="really"):

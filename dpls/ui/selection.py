@@ -66,11 +66,21 @@ class Selection:
         scale = SCALE_NAMES[own.normaliser]
         return f"{MEASURES[own.measure].title}, {signal}, {scale}, T = {self.config.counted_epochs}"
 
-    def rank(self, example: int) -> tuple[int, int]:
-        """Its place from the hardest among its part, counted from 1, and how many there are."""
+    def rank(self, example: int) -> str:
+        """Its place from the hardest among its part, in words; that it shares it, where it does."""
         turned = store.harder(self.values, self.measure)  # not difficulty, which clips what was not trained on
         scores = turned[self.facts.ids(int(self.facts.part[example]))]
-        return int((scores > turned[example]).sum()) + 1, int((~np.isnan(scores)).sum())
+        known = int((~np.isnan(scores)).sum())
+        harder, alike = int((scores > turned[example]).sum()), int((scores == turned[example]).sum())
+        if alike == 1:
+            return f"number {harder + 1:,} of {known:,} from the hardest"
+        if alike == known:
+            return f"as hard as all {known:,}"
+        if not harder:
+            return f"one of the {alike:,} hardest of {known:,}, all alike"
+        if harder + alike == known:
+            return f"one of the {alike:,} easiest of {known:,}, all alike"
+        return f"one of {alike:,} alike, numbers {harder + 1:,} to {harder + alike:,} of {known:,} from the hardest"
 
 
 def name_of(measure: str) -> str:

@@ -3,12 +3,13 @@
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dpls.data.found import Found
 from dpls.errors import UserError
 from dpls.jobs.estimate import Duration, estimate, in_words
 from dpls.jobs.launchers import launcher
-from dpls.recipe import RunConfig, make_config, preset_names, preset_title, read_settings
+from dpls.recipe import RunConfig, assignments, fitting, make_config, preset_names, preset_title, read_settings
 from dpls.runs.files import data_root, runs_root
 from dpls.ui import address, background, described, manage, store
 from dpls.ui.form import Form
@@ -23,6 +24,8 @@ TABS = {
     "Machine": ("precision", "device"),
 }
 """Every setting of a run, once."""
+FORM = "form of a run"
+"""In the session: the assignments the form began with, those in the address, how many forms there have been."""
 
 
 def base_settings(base: str, lambda_min: float | None) -> RunConfig:
@@ -44,15 +47,25 @@ def base_settings(base: str, lambda_min: float | None) -> RunConfig:
     return make_config(settings)
 
 
-def ask() -> tuple[RunConfig | None, str]:
-    """The form; the checked configuration, or None where something is wrong, which is then said; and the label."""
-    if started := st.session_state.pop("started", None):  # what was just started stays in form and address
-        st.session_state["from"] = st.session_state["watched"] = started
-        address.forget("lambda")
+def form() -> None:
+    """What a run starts from, its settings, its cost and the button. The address keeps all of it."""
+    if started := st.session_state.pop("started", None):
+        st.session_state["watched"], st.session_state["label"] = started, ""
+    base, label = _ask_base()
+    action = st.container(key="start")  # above the settings, so that it stays in sight when they are opened
+    config = _ask_settings(base, action)
+    with action:
+        offer(config, label)
+
+
+def _ask_base() -> tuple[str, str]:
+    """A preset or an earlier run, and the label of the new one."""
     runs = {run.id: run for run in store.all_runs() if store.readable(run)}
     names = sorted(preset_names(), key=lambda name: (not name.startswith("demo"), not name.startswith("your")))
-    address.bind("from", names[0], lambda name: name in names or name in runs)
-    address.bind("lambda", None, lambda value: value is None or 0 < value <= 1)
+    presets = f"presets are {', '.join(names)}"
+    address.bind("from", names[0], lambda name: name in names or name in runs, presets)
+    address.bind("lambda", None, lambda value: value is None or 0 < value <= 1, "above 0, up to 1")
+    address.bind("label", "", lambda _: True)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     base = left.selectbox(
         "Start from",
@@ -61,28 +74,60 @@ def ask() -> tuple[RunConfig | None, str]:
         key="from",
         persist_state="session",
         on_change=address.forget,
-        args=("lambda",),
+        args=address.OF_A_FORM,
         help="A preset, or an earlier run's settings. What two runs have in common at the start is trained once.",
+    )
+    label = right.text_input(
+        "Label", key="label", persist_state="session", placeholder="a name of your own", max_chars=80
     )
     if base in names:
         st.caption(escape(preset_title(base)))
+    return base, label
+
+
+def _ask_settings(base: str, action: DeltaGenerator) -> RunConfig | None:
+    """All settings; checked, or None where something is wrong, which is then said beside the button."""
     lambda_min = st.session_state["lambda"]
-    label = right.text_input("Label", key="label", placeholder="a name of your own", max_chars=80)
     values = base_settings(base, lambda_min).model_dump(mode="json")
     if lambda_min is not None:
         st.caption(f"The last phase smooths by DPLS with lambda\\_min = {lambda_min:g}.")
-    form = Form(f"{base}/{lambda_min}/")
+    drawn, begun = _form(f"{base}/{lambda_min}/", values)
     settings: dict[str, Any] = {}
-    waits = values["data"]["source"].get("path") == ""  # nothing goes on before somebody has typed it
-    with st.expander("All settings", key=f"settings {waits}", expanded=waits):
+    own_images = "path" in begun["data"]["source"]  # which has to be typed, and is wanted in sight
+    with st.expander("All settings", key=f"settings {own_images}", expanded=own_images):
         for tab, group in zip(st.tabs(list(TABS)), TABS.values(), strict=True):
             with tab:
-                settings |= form.fields(RunConfig, group, values)
+                settings |= drawn.fields(RunConfig, group, begun)
+    _keep(assignments(values, settings), action)
     try:
-        return make_config(settings), label
+        return make_config(settings)
     except UserError as error:
-        st.error(escape(str(error)) + ".", icon=":material/error:")
-        return None, label
+        action.error(escape(str(error)) + ".", icon=":material/error:")
+        return None
+
+
+def _form(prefix: str, values: dict[str, Any]) -> tuple[Form, dict[str, Any]]:
+    """The form at hand and what it begins with; another one where the address says other settings than it did last."""
+    address.bind("set", [], lambda _: True)
+    begun, said, number = st.session_state.get(FORM, ([], [], 0))
+    asked = st.session_state["set"]
+    found, refused = fitting(values, asked if asked != said else begun)
+    if asked != said:
+        begun, number = asked, number + 1
+        for sentence in refused:
+            address.remark(f"The link asks for a setting that is left out: {sentence.removeprefix('--set ')}")
+    st.session_state[FORM] = begun, asked, number
+    return Form(f"{prefix}{number}/" if number else prefix), found
+
+
+def _keep(said: list[str], action: DeltaGenerator) -> None:
+    """What differs from the base goes into the address, the same words as in a terminal."""
+    if sum(map(len, said)) > address.MOST_LETTERS:
+        action.caption("These settings are too long for the address of the page; a reload would lose them.")
+        said = []
+    st.session_state["set"] = said
+    begun, _, number = st.session_state[FORM]
+    st.session_state[FORM] = begun, said, number
 
 
 def start(config: RunConfig, label: str) -> None:
@@ -99,20 +144,31 @@ def start(config: RunConfig, label: str) -> None:
 
 
 @st.cache_data(ttl=30, max_entries=50, show_spinner=False)
-def look(settings: str) -> tuple[Duration | None, Found | None]:
-    """The estimate for a configuration as JSON, and what its folder holds; both may mean looking through many files."""
+def look(settings: str, known: tuple[int, ...]) -> tuple[Duration | None, Found | None]:  # noqa: ARG001
+    """The estimate for a configuration as JSON, and what its folder holds; both may mean looking through many files.
+
+    known: changes with what an estimate is made from.
+    """
     config = RunConfig.model_validate_json(settings)
     found = config.data.source.found()
     return estimate(config, store.all_runs(), data_root(runs_root())), found
 
 
+def _known() -> tuple[int, ...]:
+    """Changes with the images that have been read and with the runs whose speed is known."""
+    manifests = [run.manifest_file for run in store.all_runs()]
+    return tuple(store.changed(file) for file in (data_root(runs_root()), *manifests))
+
+
 def offer(config: RunConfig | None, label: str) -> None:
     """What it will cost, and the button; a source that is not there is said before anybody presses it."""
-    cost, found = None, None
+    cost, found, hint = None, None, ""
+    if config and getattr(config.data.source, "path", None) == "":
+        config, hint = None, "First type the path of your images below, under Data."
     if config:
         try:
             with loading_torch():
-                cost, found = look(config.model_dump_json())
+                cost, found = look(config.model_dump_json(), _known())
         except UserError as error:
             st.error(escape(str(error)) + ".", icon=":material/error:")
             config = None
@@ -128,7 +184,9 @@ def offer(config: RunConfig | None, label: str) -> None:
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=config is None) and config:
             start(config, label)
             st.rerun()
-        if cost:
+        if hint:
+            st.markdown(f":material/folder_open: {hint}")
+        elif cost:
             st.caption(f"About {in_words(cost.seconds)}, {escape(cost.basis)}.")
         elif config:
             st.caption("How long it takes is known once it runs: its images have not been read yet.")

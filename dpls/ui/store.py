@@ -28,6 +28,18 @@ from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, data_root, runs_root
 from dpls.runs.folder import list_runs
 
+STATES = {
+    "queued": "waiting",
+    "running": "running",
+    "done": "done",
+    "failed": "failed",
+    "cancelled": "stopped",
+    "interrupted": "interrupted",
+    "blocked": "blocked",
+    "damaged": "damaged",
+}
+"""What people call the state of a run."""
+
 
 def all_runs(experiments: bool = False) -> list[Run]:
     """One's own runs, newest first, then the recorded ones; those made for an experiment only where asked for."""
@@ -51,16 +63,17 @@ def _experiment_of(path: Path) -> str | None:
 def row(run: Run) -> dict[str, Any]:
     """What a list shows of a run; read again only where one of its files has changed."""
     files = (run.config_file, run.path / "status.json", run.path / "metrics.jsonl", run.path / "notes.json")
-    marks = tuple(_changed(f) for f in (*files, run.evaluations))
+    marks = tuple(changed(f) for f in (*files, run.evaluations))
     found = dict(_row(run.path, marks))
-    if found["state"] in ("running", "interrupted"):  # which of them, the lock says
-        found["state"] = run.state()
+    if found["state"] in ("running", "interrupted") and run.state() != found["state"]:  # the lock says which of them
+        found = report.row(run)
     if found["created"]:
         found["age"] = (datetime.now(UTC) - datetime.fromisoformat(found["created"])).total_seconds()
     return found
 
 
-def _changed(file: Path) -> int:
+def changed(file: Path) -> int:
+    """When, in nanoseconds; 0 where it is not there."""
     try:
         return file.stat().st_mtime_ns
     except OSError:
@@ -70,6 +83,11 @@ def _changed(file: Path) -> int:
 @lru_cache(maxsize=5_000)
 def _row(path: Path, marks: tuple[int, ...]) -> dict[str, Any]:  # noqa: ARG001
     return report.row(Run(path))
+
+
+def state_of(run: Run) -> str:
+    """Its state as people call it."""
+    return STATES[row(run)["state"]]
 
 
 def readable(run: Run) -> bool:
@@ -214,7 +232,7 @@ def scores(run: Run, counted: int, measure: str, adversarial: bool) -> NDArray[n
     """
     if is_imported(measure):
         file = scores_from_files.file_of(runs_root(), run.config()["fingerprint"], measure)
-        return _imported(file, _changed(file))
+        return _imported(file, changed(file))
     return _scores(run.path, counted, measure, adversarial, signals(run, counted, adversarial))
 
 

@@ -1,0 +1,105 @@
+"""Words people use for settings, shown beside the names that files and the command line use.
+
+A setting without words here is called by its title, or by its name; so nothing has to be added for a new one.
+"""
+
+from dpls.component import Component
+
+WORDS = {
+    "adversarial": "Count on attacked images",
+    "anneal": "Fall to 0 at the end",
+    "area": "Hidden share of the image",
+    "batch_size": "Images a step",
+    "beta": "Weight of the robust term",
+    "channels": "Grey or colour",
+    "data": "Images",
+    "decays": "Learning rate drops after epochs",
+    "depth": "Layers",
+    "download": "Download what is missing",
+    "eps": "Attack radius",
+    "evaluate_also": "Evaluate also",
+    "evaluations": "Attacks on the test images",
+    "every": "Epochs between attacks",
+    "flip": "Mirror half",
+    "fold": "Which share",
+    "how": "Which control",
+    "limit": "Training images at most",
+    "lr": "Learning rate",
+    "mean": "or mean factor",
+    "net": "Network",
+    "normalise": "Normalise the pixels",
+    "normaliser": "Scale of difficulty",
+    "observing": "When difficulty is recorded",
+    "pad": "Shift by at most, pixels",
+    "path": "Path",
+    "probes": "Planted causes",
+    "radius": "Blur, pixels",
+    "refill": "Keep the steps of an epoch",
+    "selection": "Choice of the best checkpoint",
+    "share": "Share of the images",
+    "source": "Where the images come from",
+    "spared": "Share spared of these",
+    "start": "Where the attack starts",
+    "std": "Strength of the noise",
+    "step": "Length of a step",
+    "steps": "Steps of the attack",
+    "subset": "A choice of images",
+    "test": "Share for the test",
+    "test_limit": "Test images at most",
+    "until": "Until epoch",
+    "validation": "Share for validation",
+    "warmup": "Rise from 0 over epochs",
+    "weight": "Weight of the other image",
+    "Control.lambda_min": "Smallest factor",
+    "Cifar10.path": "Folder of the published files",
+    "DPLS.lambda_min": "Smallest factor",
+    "FashionMnist.path": "Folder of the published files",
+    "Folder.path": "Path of your folder",
+    "Npz.path": "Path of your file",
+    "Phase.factors": "Label smoothing",
+    "Photos.test": "Images for the test",
+    "Photos.train": "Images to train on",
+    "Photos.validation": "Images for validation",
+    "Schedule.factor": "Each drop multiplies by",
+    "Selection.by": "Chosen by accuracy",
+    "Subset.action": "What happens to them",
+    "Subset.scores": "By the difficulty of runs",
+    "Subset.which": "Which images",
+    "Uniform.factor": "Mass left on the label",
+}
+"""By a setting's name, or by its component's and its own where the same name means something else."""
+
+KINDS = {
+    "cifar10": "CIFAR-10, as published",
+    "control": "Control",
+    "digits": "Digits that come with scikit-learn",
+    "dpls": "In proportion to difficulty",
+    "fashion_mnist": "Fashion-MNIST, as published",
+    "folder": "A folder of your images",
+    "hard": "None, hard labels",
+    "npz": "An array file",
+    "pgd_at": "PGD adversarial training",
+    "photos": "Patches of photographs",
+    "pgd": "PGD",
+    "preact_resnet18": "Pre-activation ResNet-18",
+    "small_cnn": "Small convolutional network",
+    "standard": "Standard training, no attack",
+    "trades": "TRADES",
+    "uniform": "The same for all",
+    "wide_resnet": "Wide ResNet",
+}
+"""By the kind of a component."""
+
+
+def label_of(model: type[Component], name: str) -> str:
+    """e.g. ``Learning rate (lr)``; the title of a setting that has one, its name where no words are known."""
+    if title := model.model_fields[name].title:
+        return title
+    plain = name.replace("_", " ")
+    words = WORDS.get(f"{model.__name__}.{name}", WORDS.get(name, plain[:1].upper() + plain[1:]))
+    return words if words.lower() == plain else f"{words} ({name})"
+
+
+def kind_in_words(kind: str) -> str:
+    """e.g. ``A folder of your images (folder)``."""
+    return f"{KINDS[kind]} ({kind})" if kind in KINDS and KINDS[kind].lower() != kind else kind
