@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, Route, WebSocket, expect, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -435,6 +436,109 @@ def test_the_way_back_leads_back(server: Server, page: Page) -> None:
     expect(dialog).to_have_count(0)
     assert "id=" not in page.url
     assert "class=pear" in page.url
+
+
+def test_the_way_back_is_one_press_a_step(server: Server, page: Page) -> None:
+    """Trap: a change of page made two entries of the history, a first page two, and a way back to defaults none."""
+    run = next(r for r in list_runs(server.runs) if r.label() == "made")
+    page.goto(f"{server.url}/?run={run.id}&image=277")
+    drawn(page)
+    expect(page.get_by_text("The link asks for image = 277", exact=False)).to_be_visible()
+    expect(page).to_have_url(f"{server.url}/?run={run.id}")
+    began = page.evaluate("history.length")
+    steps = []
+
+    def step(*shown: str) -> None:
+        page.wait_for_url(re.compile(".*".join(map(re.escape, shown))))
+        drawn(page)
+        steps.append(page.url)
+        assert page.evaluate("history.length") == began + len(steps), "one entry a step"
+
+    page.get_by_role("link", name="Images", exact=True).first.click()
+    step("images?", run.id)
+    page.get_by_role("radio", name="easiest").click(force=True)
+    step("first=easiest")
+    page.get_by_role("button", name="Page 2").or_(page.get_by_role("button", name="2", exact=True)).first.click()
+    step("page=2")
+    page.get_by_role("link", name="Train", exact=True).first.click()
+    step("/train")
+    page.get_by_label("Start from", exact=True).click()
+    page.get_by_role("option", name="preset classroom", exact=True).click()
+    step("from=classroom")
+    page.get_by_label("Label", exact=True).fill("mine")
+    page.get_by_label("Label", exact=True).press("Tab")
+    step("label=mine")
+    for url in [*steps[-2::-1], f"{server.url}/?run={run.id}"]:
+        page.go_back()
+        expect(page).to_have_url(url)
+        drawn(page)
+        expect(page).to_have_url(url)
+        if url.endswith("/train"):
+            expect(page.get_by_label("Start from", exact=True)).to_have_value("preset demo")
+            expect(page.get_by_label("Label", exact=True)).to_have_value("")
+        if url == steps[0]:
+            expect(page.get_by_role("radio", name="hardest")).to_be_checked()
+
+
+def test_own_images_from_a_typed_path_to_the_hardest(server: Server, page: Page, tmp_path: Path) -> None:
+    """Trap: the path, the label and the changed settings were lost by a reload and by going to another page."""
+    draw = np.random.default_rng(0)
+    for name, low in (("dark", 0), ("light", 120)):
+        (tmp_path / "mine" / "train" / name).mkdir(parents=True)
+        for number in range(20):
+            pixels = draw.integers(low, low + 130, (16, 16, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "mine" / "train" / name / f"{number}.png")
+    short = ["phases.0.until=1", "phases.1.until=2", "schedule.warmup=0", "evaluations=[]", "net.width=4"]
+    page.goto(f"{server.url}/train?{urlencode({'from': 'your-images', 'set': short}, doseq=True)}")
+    drawn(page)
+    start = page.get_by_role("button", name="Start", exact=True)
+    expect(page.get_by_text("First type the path", exact=False)).to_be_visible()
+    expect(start).to_be_disabled()
+    assert page.get_by_test_id("stAlert").count() == 0
+    path, label = page.get_by_label("Path of your folder (path)", exact=True), page.get_by_label("Label", exact=True)
+    for field, text in ((path, str(tmp_path / "mine")), (label, "own images")):
+        field.fill(text)
+        field.press("Tab")
+        page.wait_for_url(re.compile(re.escape(urlencode({"": text})[1:])))
+        drawn(page)
+
+    def is_there() -> None:
+        expect(path).to_have_value(str(tmp_path / "mine"))
+        expect(label).to_have_value("own images")
+        expect(start).to_be_enabled()
+        bottom = start.bounding_box()
+        assert bottom and bottom["y"] + bottom["height"] < 900, "in sight, with all settings open"
+
+    is_there()
+    page.reload()
+    drawn(page)
+    is_there()
+    page.get_by_role("link", name="Images", exact=True).first.click()
+    expect(page.locator("h1")).to_have_text("Images")
+    page.get_by_role("link", name="Train", exact=True).first.click()
+    expect(page.locator("h1")).to_have_text("Train")
+    drawn(page)
+    is_there()
+    start.click()
+    run = None
+
+    def started() -> bool:
+        nonlocal run
+        run = next((r for r in list_runs(server.runs) if r.label() == "own images"), None)
+        return run is not None and run.state() == "done"
+
+    wait_for(started)
+    assert run is not None
+    expect(label).to_have_value("")
+    expect(path).to_have_value(str(tmp_path / "mine"))
+    page.get_by_role("link", name="Its hardest images").click()
+    expect(page.locator("h1")).to_have_text("Images")
+    tiles = page.locator("[data-ready] button")
+    trained = run.examples().query("split == 'train'")
+    expect(tiles).to_have_count(len(trained))
+    assert run.recipe().epochs == 2
+    tiles.first.click()
+    expect(page.get_by_role("dialog").get_by_text(".png", exact=False).first).to_be_visible()
 
 
 def test_a_tile_shows_the_pixels_of_its_own_example(server: Server, page: Page) -> None:

@@ -57,7 +57,7 @@ _history = st.components.v2.component(
     js="""
 export default function ({ data }) {
   if (!window.dplsHistory) {
-    window.dplsHistory = { acted: navigator.userActivation?.hasBeenActive ?? false }
+    window.dplsHistory = { acted: false }
     const push = history.pushState.bind(history)
     for (const type of ["pointerdown", "keydown"])
       window.addEventListener(type, () => { window.dplsHistory.acted = true }, true)
