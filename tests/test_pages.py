@@ -492,6 +492,15 @@ def test_the_form_is_what_its_address_says_and_says_it(trainable: Path) -> None:
     assert not app.error
 
 
+def test_another_preset_takes_nothing_over(trainable: Path) -> None:
+    """Also where what a link had set was set back by hand."""
+    app = open_page("train", set=["seed=5"])
+    app.number_input(key="demo/None/1/seed").set_value(0).run()
+    assert "set" not in app.query_params
+    app.selectbox(key="from").set_value("classroom").run()
+    assert app.number_input(key="classroom/None/1/seed").value == 0
+
+
 def test_settings_too_long_for_an_address_are_kept_in_the_session_and_that_is_said(trainable: Path) -> None:
     app = open_page("train", **{"from": "your-images"})
     app.text_input(key="your-images/None/data.source.path").set_value("/x" * 3000).run()

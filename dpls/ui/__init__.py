@@ -7,6 +7,7 @@ selection   which run, measure, T and examples: shared by the result pages
 gallery     images as one sprite of buttons
 inspector   everything known about one image
 form        widgets generated from the fields of a component
+words       what people call settings
 start       the form that starts a run (loads torch)
 live        a run at work: progress, curves, warnings
 manage      the list of runs, what can be done with one, two side by side

@@ -25,7 +25,8 @@ TABS = {
 }
 """Every setting of a run, once."""
 FORM = "form of a run"
-"""In the session: the assignments the form began with, those in the address, how many forms there have been."""
+"""In the session: the base of the form at hand, the assignments it began with, those in the address, and how many forms
+the address has asked for."""
 
 
 def base_settings(base: str, lambda_min: float | None) -> RunConfig:
@@ -109,14 +110,16 @@ def _ask_settings(base: str, action: DeltaGenerator) -> RunConfig | None:
 def _form(prefix: str, values: dict[str, Any]) -> tuple[Form, dict[str, Any]]:
     """The form at hand and what it begins with; another one where the address says other settings than it did last."""
     address.bind("set", [], lambda _: True)
-    begun, said, number = st.session_state.get(FORM, ([], [], 0))
+    base, begun, said, number = st.session_state.get(FORM, (prefix, [], [], 0))
     asked = st.session_state["set"]
+    if prefix != base:
+        begun = asked
     found, refused = fitting(values, asked if asked != said else begun)
     if asked != said:
         begun, number = asked, number + 1
         for sentence in refused:
             address.remark(f"The link asks for a setting that is left out: {sentence.removeprefix('--set ')}")
-    st.session_state[FORM] = begun, asked, number
+    st.session_state[FORM] = prefix, begun, asked, number
     return Form(f"{prefix}{number}/" if number else prefix), found
 
 
@@ -126,8 +129,8 @@ def _keep(said: list[str], action: DeltaGenerator) -> None:
         action.caption("These settings are too long for the address of the page; a reload would lose them.")
         said = []
     st.session_state["set"] = said
-    begun, _, number = st.session_state[FORM]
-    st.session_state[FORM] = begun, said, number
+    base, begun, _, number = st.session_state[FORM]
+    st.session_state[FORM] = base, begun, said, number
 
 
 def start(config: RunConfig, label: str) -> None:
