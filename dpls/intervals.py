@@ -1,26 +1,29 @@
 """How sure a number is: paired differences over seeds and images, with intervals. No torch.
 
-Outcomes are (S, N): a row a seed, a column an image, NaN where an image does not count for a seed. There are three ways
-to an interval: seeds and images drawn again together (Owen, 2007, "The pigeonhole bootstrap",
-https://doi.org/10.1214/07-AOAS122); Student's t over the seeds, for a few seeds drawn again vary too little; and over
-the images with half a pair added to each outcome (Agresti and Min, 2005, https://doi.org/10.1002/sim.1781), for a few
-images that all agree prove little. With one seed each speaks of the images alone.
+Outcomes are (S, N): a row a seed, a column an image, NaN where an image does not count for a seed. Seeds and images are
+crossed random effects. The mean over S seeds varies by what the seeds show, the sample variance of their means over S,
+and by what they cannot show, for all of them share it: the images, by the covariance of two seeds' means. In a full
+table these two are the mean squares of the two-way layout, MS(seeds) and MS(images) - MS(rest), over S N (Searle,
+Casella and McCulloch, 1992, Variance Components, chapter 4); taken over pairs of seeds they need no full one.
 
-mean                      drawn again; Wilson's where there is one seed, or all outcomes are alike
-difference, trend         the widest of the three
-between                   the wider of the first two; it pairs seeds, but no images
+The one is known from few seeds, the other from many images: so the quantile is Student's t of the seeds and the normal
+one, each weighed by its variance (Cochran, 1964, https://doi.org/10.2307/2283090). Satterthwaite's degrees of freedom
+miss too often with two or three seeds, which now and then happen to agree.
+
+mean                          Wilson's, of as many images as would vary so; of all where these are fewer, or agree
+difference, contrast, trend,  even on both sides; at least that of the images alone with half a pair added to each
+between                       outcome (Agresti and Min, 2005, https://doi.org/10.1002/sim.1781), for a few images that
+                              all agree prove little
 """
 
 import math
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
-RESAMPLES = 2000
-MOST_GROUPS = 2000
 Z = 1.959964
 """Normal quantile of a 95 % interval."""
 
@@ -69,98 +72,85 @@ class Difference(Estimate):
         return f"{self.short[:-1]}, {self.counts})" if self.short.endswith(")") else f"{self.short} ({self.counts})"
 
 
-def draws(outcomes: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(RESAMPLES,): the mean of outcomes (S, N), NaN left out, when seeds and images are drawn again.
+class _Mean(NamedTuple):
+    """A mean over n images, and what it is made of: how far each seed draws it away (S,), and each outcome the mean of
+    its seed (S, N); 0 where nothing counts."""
 
-    A resample's mean weighs every outcome by how often its seed and its image were drawn. The same draws for the same
-    shape, so that two means over parts of the same images vary together.
-    """
-    counted, (seeds, images) = ~np.isnan(outcomes), outcomes.shape
-    by_seed, by_group, group = _weights(seeds, images)
-    sums, sizes = (
-        np.stack([np.bincount(group, row, by_group.shape[1]) for row in table])
-        for table in (np.where(counted, outcomes, 0), counted)
-    )
-    total = np.einsum("bs,bs->b", by_seed, by_group @ sums.T)
-    weight = np.einsum("bs,bs->b", by_seed, by_group @ sizes.T)
-    means: NDArray[np.float64] = np.divide(total, weight, out=np.full(RESAMPLES, np.nan), where=weight > 0)
-    return means
+    value: float
+    n: int
+    by_seed: NDArray[np.float64]
+    by_outcome: NDArray[np.float64]
 
 
-@lru_cache(maxsize=8)
-def _weights(seeds: int, images: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """How often each resample draws each seed (B, S) and each group of images (B, G); the group of each image (N,).
-
-    Many images are drawn in random groups of several: that changes the spread of a mean by nothing worth its cost.
-    """
-    rng, groups = np.random.default_rng(0), min(images, MOST_GROUPS)
-    by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES).astype(float)
-    by_group = rng.multinomial(groups, np.full(groups, 1 / groups), RESAMPLES).astype(float)
-    return by_seed, by_group, rng.permutation(images) % groups
-
-
-def interval(value: float, drawn: NDArray[np.floating], seeds: int) -> tuple[float, float]:
-    """95 % percentile interval of resamples; of S seeds stretched by sqrt(S / (S - 1)), for so few draws vary less than
-    the seeds do."""
-    if np.isnan(drawn).all():
-        return math.nan, math.nan
-    stretch = math.sqrt(seeds / (seeds - 1)) if seeds > 1 else 1.0
-    low, high = value + stretch * (np.nanquantile(drawn, [0.025, 0.975]) - value)
-    return float(low), float(high)
-
-
-def around(value: float, drawn: NDArray[np.floating], by_seed: NDArray[np.floating]) -> tuple[float, float]:
-    """Even on both sides by the wider half, so that value ± half says what the interval says; by_seed: means (S,)."""
-    known = by_seed[~np.isnan(by_seed)]
-    low, high = interval(value, drawn, len(known))
-    half = max(high - value, value - low)
-    if len(known) > 1:
-        half = max(half, stdtrit(len(known) - 1, 0.975) * known.std(ddof=1) / math.sqrt(len(known)))
-    return value - half, value + half
-
-
-def _few(sums: NDArray[np.floating], most: float) -> float:
-    """Half an interval of the mean of sums (S, N), each within ±most, by Agresti and Min, from the raw mean."""
-    counted = ~np.isnan(sums)
-    images = np.where(counted, sums, 0).sum(0)[counted.any(0)] / counted.sum(0)[counted.any(0)]
-    n, total = len(images) + 2, float(images.sum())
-    variance = (float((images**2).sum()) + most**2) / n - (total / n) ** 2
-    return Z * math.sqrt(variance / n) + abs(float(images.mean()) - total / n)
-
-
-def _by_seed(outcomes: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Means (S,); NaN where a seed has none."""
+def _mean(outcomes: NDArray[np.floating]) -> _Mean:
+    """Of outcomes (S, N), some of which count."""
     counted = ~np.isnan(outcomes)
-    found = np.full(len(outcomes), np.nan)
-    np.divide(np.where(counted, outcomes, 0).sum(1), counted.sum(1), out=found, where=counted.any(1))
-    return found
+    values, sizes = np.where(counted, outcomes, 0), counted.sum(1)
+    value, of_seeds = values.sum() / sizes.sum(), values.sum(1) / np.maximum(sizes, 1)
+    by_seed = sizes * (of_seeds - value) / sizes.sum()
+    by_outcome = np.where(counted, values - of_seeds[:, None], 0) / sizes.sum()
+    return _Mean(float(value), int(counted.any(0).sum()), by_seed, by_outcome)
+
+
+def _variances(by_seed: NDArray[np.floating], by_outcome: NDArray[np.floating], seeds: int) -> tuple[float, float]:
+    """Of a mean: what the seeds show, and what they share; their sum is its variance."""
+    images = float((by_outcome.sum(0) ** 2).sum())
+    if seeds == 1:
+        return 0.0, images
+    pairs = images - float((by_outcome**2).sum())  # an image's outcomes of two seeds, multiplied
+    shown = float((by_seed**2).sum())
+    return shown * seeds / (seeds - 1), max(0.0, pairs) * seeds / (seeds - 1)
+
+
+def _quantile(shown: float, shared: float, seeds: int, among: int = 1) -> float:
+    """Of a 95 % interval; of each of several that hold together (Bonferroni)."""
+    tail = 0.025 / among
+    t, z = -float(stdtrit(seeds - 1, tail)) if shown else 0.0, -float(ndtri(tail))
+    return (t * shown + z * shared) / (shown + shared) if shown else z
+
+
+def _few(shared: float, means: Sequence[tuple[float, int]], most: float, z: float) -> float:
+    """Half an interval of a sum of means within ±most, by Agresti and Min, from the raw one; means: (value, n)."""
+    variance = shared * min(n / (n + 2) for _, n in means) ** 2
+    variance += sum((most / (n + 2)) ** 2 + 2 * n * value**2 / (n + 2) ** 3 for value, n in means)
+    return z * math.sqrt(variance) + abs(sum(2 * value / (n + 2) for value, n in means))
 
 
 def mean(outcomes: NDArray[np.floating]) -> Estimate:
-    """Of outcomes (S, N) in [0, 1]: their share with its interval, Wilson's where one seed or all alike."""
+    """Of outcomes (S, N) in [0, 1]: their share with its interval."""
     n, seeds = _counts(outcomes)
-    value = float(np.nanmean(outcomes)) if n else math.nan
-    if seeds == 1 or value in (0, 1):  # where all are alike, drawing again tells nothing
-        return Estimate(value, *wilson(value * n if n else 0, n), n, seeds)
-    low, high = interval(value, draws(outcomes), seeds)
-    return Estimate(value, max(0.0, low), min(1.0, high), n, seeds)
+    if not n:
+        return Estimate(math.nan, 0, 1, 0, seeds)
+    found = _mean(outcomes)
+    shown, shared = _variances(found.by_seed, found.by_outcome, seeds)
+    share = Z * Z / n
+    centre = (found.value + share / 2) / (1 + share)
+    half = math.hypot(_quantile(shown, shared, seeds) * math.sqrt(shown + shared), share / 2) / (1 + share)
+    return Estimate(found.value, max(0.0, centre - half), min(1.0, centre + half), n, seeds)
 
 
-def difference(first: NDArray[np.floating], second: NDArray[np.floating]) -> Difference:
-    """Mean of second - first, both (S, N), paired by seed and image."""
-    return contrast(np.stack([first, second]), np.array([-1.0, 1.0]))
+def difference(first: NDArray[np.floating], second: NDArray[np.floating], among: int = 1) -> Difference:
+    """Mean of second - first, both (S, N), paired by seed and image; one among so many that hold together."""
+    return contrast(np.stack([first, second]), np.array([-1.0, 1.0]), among)
 
 
-def contrast(outcomes: NDArray[np.floating], weights: NDArray[np.floating]) -> Difference:
+def contrast(outcomes: NDArray[np.floating], weights: NDArray[np.floating], among: int = 1) -> Difference:
     """Mean of a weighted sum over the arms of outcomes (A, S, N), paired by seed and image; weights (A,) sum to 0."""
     sums = np.tensordot(weights, outcomes, 1)
     n, seeds = _counts(sums)
     if not n:
         return Difference(math.nan, math.nan, math.nan, 0, seeds)
-    value = float(np.nanmean(sums))
-    _, high = around(value, draws(sums), _by_seed(sums))
-    half = max(high - value, _few(sums, float(weights[weights > 0].sum())))
-    return Difference(value, value - half, value + half, n, seeds)
+    found = _mean(sums)
+    shown, shared = _variances(found.by_seed, found.by_outcome, seeds)
+    half = _half(shown, shared, seeds, among, [(found.value, n)], float(weights[weights > 0].sum()))
+    return Difference(found.value, found.value - half, found.value + half, n, seeds)
+
+
+def _half(
+    shown: float, shared: float, seeds: int, among: int, means: Sequence[tuple[float, int]], most: float
+) -> float:
+    quantile = _quantile(shown, shared, seeds, among)
+    return max(quantile * math.sqrt(shown + shared), _few(shared, means, most, _quantile(0, shared, seeds, among)))
 
 
 def trend(outcomes: NDArray[np.floating], doses: NDArray[np.floating]) -> Difference:
@@ -170,14 +160,16 @@ def trend(outcomes: NDArray[np.floating], doses: NDArray[np.floating]) -> Differ
 
 
 def between(first: NDArray[np.floating], second: NDArray[np.floating]) -> Difference:
-    """Mean of second minus mean of first, both (S, N), where other images count in one than in the other; of the seeds
-    that both have."""
+    """Mean of second minus mean of first, both (S, N) within ±1, where other images count in one than in the other; of
+    the seeds that both have."""
     known = ~(np.isnan(first).all(1) | np.isnan(second).all(1))[:, None]
-    first, second = (np.where(known, outcomes, np.nan) for outcomes in (first, second))
-    value = float(np.nanmean(second) - np.nanmean(first)) if known.any() else math.nan
-    (n, seeds), (m, _) = _counts(first), _counts(second)
-    by_seed = _by_seed(second) - _by_seed(first)
-    return Difference(value, *around(value, draws(second) - draws(first), by_seed), min(n, m), seeds)
+    if not known.any():
+        return Difference(math.nan, math.nan, math.nan, 0)
+    a, b = (_mean(np.where(known, outcomes, np.nan)) for outcomes in (first, second))
+    value, seeds = b.value - a.value, int(known.sum())
+    shown, shared = _variances(b.by_seed - a.by_seed, b.by_outcome - a.by_outcome, seeds)
+    half = _half(shown, shared, seeds, 1, [(b.value, b.n), (-a.value, a.n)], 1)
+    return Difference(value, value - half, value + half, min(a.n, b.n), seeds)
 
 
 def mcnemar(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
@@ -190,7 +182,7 @@ def mcnemar(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     return float(min(1.0, 2 * tail / 2 ** (won + lost)))
 
 
-def wilson(successes: float, n: int, z: float = Z) -> tuple[float, float]:
+def wilson(successes: float, n: float, z: float = Z) -> tuple[float, float]:
     """Wilson score interval for a share, 95 % unless z says otherwise. Wilson, 1927, JASA 22."""
     if n == 0:
         return 0.0, 1.0

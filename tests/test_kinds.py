@@ -4,7 +4,6 @@ A new kind is tested here by its name in the list alone.
 """
 
 import json
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from hypothesis import settings as examples_of
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from dpls import intervals
 from dpls.cli.main import main
 from dpls.errors import UserError
 from dpls.experiments import kinds
@@ -38,16 +36,6 @@ MORE: dict[str, dict[str, Any]] = {
 """What is switched on beside the smallest preset; a kind needs no entry."""
 EXPERIMENTS = {kind: of_kind(kind, seeds=3, **MORE.get(kind, {})) for kind in KINDS}
 WHOLE = {kind: SMALL.outcomes(of_plan(experiment)) for kind, experiment in EXPERIMENTS.items()}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _fewer_resamples() -> Iterator[None]:
-    """So that it takes no time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intervals, "RESAMPLES", 300)
-        intervals._weights.cache_clear()
-        yield
-    intervals._weights.cache_clear()
 
 
 # One file, one name

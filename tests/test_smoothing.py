@@ -1,31 +1,18 @@
 """A sweep of lambda_min: a planted effect is suggested, luck is not, and what a mean hides is told."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
-import pytest
 
-from dpls import intervals
 from dpls.experiments.kinds import smoothing
 from dpls.experiments.outcomes import ALL, COLUMNS, CONTROLS, Outcomes, smoothed
 from dpls.methods.labels import Control, smoothing_factors
 from tests.made_outcomes import of_kind
 
 GRID = (0.3, 0.5, 0.7)
-SWEEP = of_kind("smoothing", seeds=3, lambda_mins=GRID, control=0.5)
+SWEEP = of_kind("smoothing", seeds=5, lambda_mins=GRID, control=0.5)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _fewer_resamples() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intervals, "RESAMPLES", 300)
-        intervals._weights.cache_clear()
-        yield
-    intervals._weights.cache_clear()
-
-
-def made(gains: dict[str, float], seed: int = 0, seeds: int = 3, images: int = 300) -> Outcomes:
+def made(gains: dict[str, float], seed: int = 0, seeds: int = 5, images: int = 300) -> Outcomes:
     """Arms whose accuracy lies so far above that of hard labels; an image is as hard for all arms, but for some luck."""
     rng = np.random.default_rng(seed)
     ids = np.arange(3 * images)
@@ -87,9 +74,9 @@ def test_worse_than_uniform_is_said() -> None:
 
 
 def test_a_suggestion_counts_the_seeds_it_has_and_compares_none_it_has_not() -> None:
-    """Trap: all hard-label runs come first; DPLS of one seed passed for three, and no common seed for nan."""
+    """Trap: all hard-label runs come first; DPLS of one seed passed for all, and no common seed for nan."""
     o = made({**arms(), smoothed(0.5): 0.12})
-    first, second, _ = o.seeds
+    first, second, *_ = o.seeds
     runs = [(ALL, seed) for seed in o.seeds] + [(smoothed(0.5), first), (smoothed(0.5, "uniform"), second)]
     there = pd.MultiIndex.from_frame(o.outcomes[["arm", "seed"]]).isin(runs)
     found = smoothing.suggest(SWEEP, Outcomes(o.outcomes[there], o.scores))
@@ -99,7 +86,8 @@ def test_a_suggestion_counts_the_seeds_it_has_and_compares_none_it_has_not() -> 
 
 def test_without_an_effect_it_abstains() -> None:
     """The best of several is above zero more often than not; that must not be taken for a gain."""
-    suggested = [smoothing.suggest(SWEEP, made(arms(), seed=seed)).lambda_min for seed in range(40)]
+    drawn = (made(arms(), seed=seed, seeds=3, images=90) for seed in range(40))
+    suggested = [smoothing.suggest(SWEEP, o).lambda_min for o in drawn]
     assert sum(value is not None for value in suggested) <= 2
     assert "No lambda_min is seen to do better" in smoothing.suggest(SWEEP, made(arms())).words
 

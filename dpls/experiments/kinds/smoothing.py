@@ -1,6 +1,6 @@
 """Smoothing: which lambda_min, and is proportion to difficulty worth anything? Against as much smoothing for others."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -119,43 +119,24 @@ def suggest(e: Smoothing, o: Outcomes, column: str = "attacked_best") -> Suggest
     None where no seed has both yet.
     """
     hard = o.right(ALL, column, "validation")
-    gains = {value: o.right(smoothed(value), column, "validation") - hard for value in tried(e, o)}
-    gains = {value: gain for value, gain in gains.items() if not np.isnan(gain).all()}
-    if not gains:
+    there = [(value, o.right(smoothed(value), column, "validation")) for value in tried(e, o)]
+    there = [(value, right) for value, right in there if not np.isnan(right - hard).all()]
+    if not there:
         return None
-    grid = list(gains)
-    best, gain = _largest(list(gains.values()))
+    gains = {value: intervals.difference(hard, right, among=len(there)) for value, right in there}
+    best, gain = max(gains.items(), key=lambda found: found[1].value)
     if not gain.low > 0:
-        found = f"best of {len(grid)}: {_points(gain)}"
+        found = f"best of {len(gains)}: {_points(gain)}"
         words = f"No lambda_min is seen to do better than hard labels on the validation images ({found})."
         return Suggestion(None, gain, None, words)
-    words = f"lambda_min = {grid[best]:g}: on validation images {_points(gain)} over hard labels"
-    against = _over_uniform(e, o, column) if grid[best] == e.control else None
+    words = f"lambda_min = {best:g}: on validation images {_points(gain)} over hard labels"
+    against = _over_uniform(e, o, column) if best == e.control else None
     if against is None:
-        return Suggestion(grid[best], gain, None, words + ".")
+        return Suggestion(best, gain, None, words + ".")
     better = "not distinguishable from uniform"
     if against.is_seen:
         better = "better than uniform" if against.value > 0 else "worse than uniform"
-    return Suggestion(grid[best], gain, against, f"{words}; {better} smoothing of the same mean ({_points(against)}).")
-
-
-def _largest(gains: Sequence[NDArray[np.float64]]) -> tuple[int, Difference]:
-    """Which of the gains, (S, N) each, has the largest mean, and that mean.
-
-    The interval is that of the largest gain of all when seeds and images are drawn again, so that luck among several
-    values does not count as a gain.
-    """
-    means = np.array([np.nanmean(gain) for gain in gains])
-    best = int(np.nanargmax(means))
-    drawn = np.stack([intervals.draws(gain) for gain in gains])
-    drawn = drawn[:, ~np.isnan(drawn).all(0)]  # while seeds are missing a resample may hold none that is there
-    excess = np.nanmax(drawn - means[:, None], axis=0)  # how far the luckiest of them was above its own mean
-    by_value = [int((~np.isnan(gain)).any(1).sum()) for gain in gains]  # while runs are missing, not all seeds
-    fewest = min(by_value)
-    stretch = np.sqrt(fewest / (fewest - 1)) if fewest > 1 else 1.0
-    value, half = float(means[best]), float(stretch * np.nanquantile(excess, 0.975))
-    n = int((~np.isnan(gains[best])).any(0).sum())
-    return best, Difference(value, value - half, value + half, n, by_value[best])
+    return Suggestion(best, gain, against, f"{words}; {better} smoothing of the same mean ({_points(against)}).")
 
 
 def _over_uniform(e: Smoothing, o: Outcomes, column: str) -> Difference | None:
