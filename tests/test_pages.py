@@ -509,6 +509,18 @@ def test_settings_too_long_for_an_address_are_kept_in_the_session_and_that_is_sa
     assert app.text_input(key="your-images/None/data.source.path").value == "/x" * 3000
 
 
+def test_the_form_for_own_images_is_cut_to_them(trainable: Path, tmp_path: Path) -> None:
+    """Epochs go by how many there are; what was changed by hand stays, and is all that differs."""
+    np.savez(tmp_path / "x.npz", x_train=np.zeros((400, 8, 8), np.uint8), y_train=np.arange(400) % 2)
+    said = ["data.source.kind=npz", f"data.source.path={tmp_path / 'x.npz'}", "seed=7"]
+    app = open_page("train", **{"from": "your-images", "set": said})
+    assert not app.error and not app.exception
+    value = {w.key.rpartition("/")[2]: w.value for w in app.number_input}
+    assert [value[f"phases.{k}.until"] for k in (0, 1)] == [83, 100]
+    assert (value["attack_warmup"], value["optimiser.batch_size"], value["seed"]) == (10, 32, 7)
+    assert sorted(app.session_state["set"]) == sorted(said)
+
+
 def test_no_path_yet_is_a_hint_and_start_is_closed(trainable: Path) -> None:
     app = open_page("train", **{"from": "your-images"})
     assert not app.error and not app.warning

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -25,6 +26,8 @@ from dpls.recipe import (
     preset_names,
     read_settings,
     same_run,
+    settings_for,
+    sized,
 )
 from dpls.recipe.identity import NOT_SHARED
 from dpls.recipe.listing import settings_of
@@ -446,5 +449,38 @@ def test_of_a_link_what_fits_is_taken_and_the_rest_is_named() -> None:
     assert settings["phases"][0]["until"] == 40
     assert settings["precision"] == "auto" and settings["net"] == base["net"] and settings["eps"] == base["eps"]
     assert len(refused) == len(bad)
-    for word in ("precision", "'foo'", "phases.7", "nonsense", "net.kind", "eps = 300", "phases = 3", "seed", "flip"):
+    for word in (
+        "precision",
+        "'foo'",
+        "no entry '7'",
+        "nonsense",
+        "net.kind",
+        "eps = 300",
+        "phases = 3",
+        "seed",
+        "flip",
+    ):
         assert any(word in sentence and "\n" not in sentence for sentence in refused), word
+
+
+# Cut to the images
+
+
+@given(st.integers(1, 1_000_000))
+def test_few_images_are_shown_often_and_many_for_about_five_minutes(images: int) -> None:
+    config = make_config(sized(read_settings("your-images"), images))
+    assert 12 <= config.epochs <= 100
+    assert abs(images * config.epochs - 80_000) <= images / 2 or config.epochs in (12, 100)
+    assert 0 < config.attack_warmup < config.counted_epochs < config.epochs
+    more = make_config(sized(read_settings("your-images"), 2 * images))
+    assert more.epochs <= config.epochs and more.optimiser.batch_size >= config.optimiser.batch_size
+
+
+def test_only_the_preset_for_own_images_is_cut_to_them_and_what_a_person_sets_stands(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x_train=np.zeros((400, 8, 8), np.uint8), y_train=np.arange(400) % 2)
+    said: list[str] = []
+    mine = ["data.source.kind=npz", f"data.source.path={tmp_path / 'x.npz'}", "phases.1.until=150"]
+    config = make_config(settings_for("your-images", mine, said.append))
+    assert (config.epochs, config.counted_epochs, config.optimiser.batch_size) == (150, 83, 32)
+    assert said == ["400 training images: 150 epochs, the first 10 on clean images, T = 83, 32 images a step"]
+    assert settings_for("demo", mine, said.append) == override(read_settings("demo"), mine)

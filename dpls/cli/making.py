@@ -82,9 +82,9 @@ def _train(args: argparse.Namespace) -> int:
     from dpls.data.cache import said
     from dpls.jobs.launchers import launcher
     from dpls.jobs.submission import submit
-    from dpls.recipe import make_config, override, read_settings
+    from dpls.recipe import make_config, settings_for
 
-    config = make_config(override(read_settings(args.config), args.set, say=print))
+    config = make_config(settings_for(args.config, args.set, say=print))
     _say_found(config.data)
     run = submit(config, args.runs, args.label)
     _say(said(data_root(args.runs), run.config()["fingerprint"]))

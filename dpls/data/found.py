@@ -29,7 +29,8 @@ def counted(number: int, noun: str) -> str:
 class Found:
     """What a source will take, what it leaves out and why.
 
-    taken: images by class, by the name of their part. skipped: names of what is left out, by the reason.
+    taken: images by class, by the name of their part, training first.
+    skipped: names of what is left out, by the reason.
     notes: what else there is to know of it; warnings: what a person should mend first.
     """
 
@@ -37,6 +38,11 @@ class Found:
     skipped: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def training(self) -> int:
+        """Images of the training part, before others are taken from it."""
+        return sum(next(iter(self.taken.values()), {}).values())
 
     def sentences(self) -> list[str]:
         """What is taken, and how it was understood."""

@@ -5,6 +5,7 @@ identity    the canonical form, the chain of hashes, equality of runs and experi
 assigning   ``path=value``
 linking     settings as ``path=value``, for a link, and back
 reading     presets (presets/*.toml) and files
+sizing      epochs and batches for a person's own images, by how many there are
 listing     every setting there is, for people
 sentences   a validation error as one sentence
 """
@@ -15,9 +16,11 @@ from dpls.recipe.config import Optimiser, Phase, RunConfig, Schedule, Selection
 from dpls.recipe.identity import anywhere, hash_at, same_run
 from dpls.recipe.linking import assignments, fitting
 from dpls.recipe.reading import make_config, preset_names, preset_title, read_settings
+from dpls.recipe.sizing import SIZED, settings_for, sized
 
 __all__ = [
     "ENGINE",
+    "SIZED",
     "Optimiser",
     "Phase",
     "RunConfig",
@@ -33,4 +36,6 @@ __all__ = [
     "preset_title",
     "read_settings",
     "same_run",
+    "settings_for",
+    "sized",
 ]

@@ -5,11 +5,22 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from dpls.data import Data
 from dpls.data.found import Found
 from dpls.errors import UserError
 from dpls.jobs.estimate import Duration, estimate, in_words
 from dpls.jobs.launchers import launcher
-from dpls.recipe import RunConfig, assignments, fitting, make_config, preset_names, preset_title, read_settings
+from dpls.recipe import (
+    SIZED,
+    RunConfig,
+    assignments,
+    fitting,
+    make_config,
+    preset_names,
+    preset_title,
+    read_settings,
+    sized,
+)
 from dpls.runs.files import data_root, runs_root
 from dpls.ui import address, background, described, manage, store
 from dpls.ui.form import Form
@@ -18,21 +29,27 @@ from dpls.ui.frame import escape, loading_torch
 TABS = {
     "Data": ("data", "augmentation"),
     "Network": ("net",),
-    "Training": ("eps", "seed", "objective", "optimiser", "schedule"),
+    "Training": ("eps", "seed", "attack_warmup", "objective", "optimiser", "schedule"),
     "Phases and smoothing": ("phases", "difficulty", "observing"),
     "Evaluation": ("selection", "evaluations", "evaluate_also"),
     "Machine": ("precision", "device"),
 }
 """Every setting of a run, once."""
+IMAGES = "images of the form"
+"""In the session: how many images the form is cut to."""
 FORM = "form of a run"
 """In the session: the base of the form at hand, the assignments it began with, those in the address, and how many forms
 the address has asked for."""
 
 
-def base_settings(base: str, lambda_min: float | None) -> RunConfig:
-    """The settings a form starts from: a preset's or an earlier run's, the last phase smoothed as asked."""
+def base_settings(base: str, lambda_min: float | None, images: int = 0) -> RunConfig:
+    """The settings a form starts from: a preset's or an earlier run's, the last phase smoothed as asked.
+
+    ``images``: how many a person's own source holds, where the preset goes by it.
+    """
     if base in preset_names():
-        config = make_config(read_settings(base))
+        settings = read_settings(base)
+        config = make_config(sized(settings, images) if images else settings)
     else:
         run = next((run for run in store.all_runs() if run.id == base), None)
         if run is None:
@@ -89,10 +106,11 @@ def _ask_base() -> tuple[str, str]:
 def _ask_settings(base: str, action: DeltaGenerator) -> RunConfig | None:
     """All settings; checked, or None where something is wrong, which is then said beside the button."""
     lambda_min = st.session_state["lambda"]
-    values = base_settings(base, lambda_min).model_dump(mode="json")
+    images = st.session_state.get(IMAGES, 0) if base in SIZED else 0
+    values = base_settings(base, lambda_min, images).model_dump(mode="json")
     if lambda_min is not None:
         st.caption(f"The last phase smooths by DPLS with lambda\\_min = {lambda_min:g}.")
-    drawn, begun = _form(f"{base}/{lambda_min}/", values)
+    drawn, begun = _form(f"{base}/{lambda_min}/{f'{images}/' if images else ''}", values)
     settings: dict[str, Any] = {}
     own_images = "path" in begun["data"]["source"]  # which has to be typed, and is wanted in sight
     with st.expander("All settings", key=f"settings {own_images}", expanded=own_images):
@@ -101,10 +119,25 @@ def _ask_settings(base: str, action: DeltaGenerator) -> RunConfig | None:
                 settings |= drawn.fields(RunConfig, group, begun)
     _keep(assignments(values, settings), action)
     try:
-        return make_config(settings)
+        config = make_config(settings)
     except UserError as error:
         action.error(escape(str(error)) + ".", icon=":material/error:")
         return None
+    if base in SIZED:
+        _cut_to(config, images)
+    return config
+
+
+def _cut_to(config: RunConfig, images: int) -> None:
+    """Draws the form again where the images are not as many as it was cut to."""
+    try:
+        found = found_in(config.data.model_dump_json()) if getattr(config.data.source, "path", "") else None
+    except UserError:
+        return  # said beside the button
+    count = found.training if found else 0
+    if count != images:
+        st.session_state[IMAGES] = count
+        st.rerun()
 
 
 def _form(prefix: str, values: dict[str, Any]) -> tuple[Form, dict[str, Any]]:
@@ -147,14 +180,15 @@ def start(config: RunConfig, label: str) -> None:
 
 
 @st.cache_data(ttl=30, max_entries=50, show_spinner=False)
-def look(settings: str, known: tuple[int, ...]) -> tuple[Duration | None, Found | None]:  # noqa: ARG001
-    """The estimate for a configuration as JSON, and what its folder holds; both may mean looking through many files.
+def look(settings: str, known: tuple[int, ...]) -> Duration | None:  # noqa: ARG001
+    """The estimate for a configuration as JSON. known: changes with what an estimate is made from."""
+    return estimate(RunConfig.model_validate_json(settings), store.all_runs(), data_root(runs_root()))
 
-    known: changes with what an estimate is made from.
-    """
-    config = RunConfig.model_validate_json(settings)
-    found = config.data.source.found()
-    return estimate(config, store.all_runs(), data_root(runs_root())), found
+
+@st.cache_data(ttl=30, max_entries=50, show_spinner=False)
+def found_in(data: str) -> Found | None:
+    """What lies where the source of data settings, as JSON, looks; it may mean looking through many files."""
+    return Data.model_validate_json(data).source.found()
 
 
 def _known() -> tuple[int, ...]:
@@ -171,7 +205,8 @@ def offer(config: RunConfig | None, label: str) -> None:
     if config:
         try:
             with loading_torch():
-                cost, found = look(config.model_dump_json(), _known())
+                found = found_in(config.data.model_dump_json())
+                cost = look(config.model_dump_json(), _known())
         except UserError as error:
             st.error(escape(str(error)) + ".", icon=":material/error:")
             config = None

@@ -9,6 +9,7 @@ WORDS = {
     "adversarial": "Count on attacked images",
     "anneal": "Fall to 0 at the end",
     "area": "Hidden share of the image",
+    "attack_warmup": "Clean epochs first",
     "batch_size": "Images a step",
     "beta": "Weight of the robust term",
     "channels": "Grey or colour",
