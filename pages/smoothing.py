@@ -12,6 +12,7 @@ from dpls.errors import UserError
 from dpls.methods.labels import lambda_min_for, smoothing_factors
 from dpls.runs.sidecar import sidecar, to_bytes
 from dpls.ui import address, images, store, tested
+from dpls.ui.believed import warn_of_doubts
 from dpls.ui.choosing import select
 from dpls.ui.frame import escape, page, read_only
 from dpls.ui.selection import Selection
@@ -168,6 +169,7 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     if unseen:
         why = "have no score in the file" if s.is_imported else "were never seen"
         st.caption(f"{unseen:,} training images {why}; they have no difficulty and keep the factor 1.")
+    warn_of_doubts(s)  # before it is taken along or trained with
     st.download_button(
         "Take along: every factor, for your own trainer",
         lambda: to_bytes(sidecar(store.examples(s.run)).assign(difficulty=difficulty, factor=factors)),
