@@ -37,6 +37,7 @@ TABS = {
 """Every setting of a run, once."""
 IMAGES = "images of the form"
 """In the session: how many images the form is cut to."""
+STARTED = "run started last"
 FORM = "form of a run"
 """In the session: the base of the form at hand, the assignments it began with, those in the address, and how many forms
 the address has asked for."""
@@ -68,7 +69,8 @@ def base_settings(base: str, lambda_min: float | None, images: int = 0) -> RunCo
 def form() -> None:
     """What a run starts from, its settings, its cost and the button. The address keeps all of it."""
     if started := st.session_state.pop("started", None):
-        st.session_state["watched"], st.session_state["label"] = started, ""
+        st.session_state["watched"] = st.session_state[STARTED] = started
+        st.session_state["label"] = ""
     base, label = _ask_base()
     action = st.container(key="start")  # above the settings, so that it stays in sight when they are opened
     config = _ask_settings(base, action)
@@ -113,7 +115,8 @@ def _ask_settings(base: str, action: DeltaGenerator) -> RunConfig | None:
     drawn, begun = _form(f"{base}/{lambda_min}/{f'{images}/' if images else ''}", values)
     settings: dict[str, Any] = {}
     own_images = "path" in begun["data"]["source"]  # which has to be typed, and is wanted in sight
-    with st.expander("All settings", key=f"settings {own_images}", expanded=own_images):
+    last = st.session_state.get(STARTED)  # after a start they close, so that what runs is seen
+    with st.expander("All settings", key=f"settings {own_images} {last}", expanded=own_images and not last):
         for tab, group in zip(st.tabs(list(TABS)), TABS.values(), strict=True):
             with tab:
                 settings |= drawn.fields(RunConfig, group, begun)
