@@ -190,6 +190,14 @@ def test_a_run_stopped_before_its_worker_is_there_never_works(tmp_path: Path) ->
     wait_for(lambda: run.state() == "done")
 
 
+def test_what_is_stopped_between_a_look_and_a_start_stays_stopped(tmp_path: Path) -> None:
+    """Trap: an app that takes up what waits would set going again what was stopped a moment ago."""
+    run = submit(config(), tmp_path / "runs")
+    Local().cancel(run)
+    Local().submit(run, if_queued=True)
+    assert run.state() == "cancelled" and not run.log_file.exists()
+
+
 def test_damaged_runs_do_not_keep_others_from_being_taken_up(tmp_path: Path) -> None:
     for number, content in enumerate(("{}", "[", '{"state": 7}')):
         damaged = submit(config(f"seed={number}"), tmp_path / "runs")

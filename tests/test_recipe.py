@@ -372,7 +372,16 @@ def test_a_new_field_with_a_default_orphans_nothing(preset: str) -> None:
 def test_every_setting_of_a_run_is_hashed_or_said_not_to_be() -> None:
     assert set(RunConfig.model_fields) >= NOT_SHARED
     shared = set(RunConfig.model_fields) - NOT_SHARED
-    assert shared == {"augmentation", "net", "optimiser", "observing", "selection", "seed", "precision"}
+    assert shared == {
+        "attack_warmup",
+        "augmentation",
+        "net",
+        "optimiser",
+        "observing",
+        "selection",
+        "seed",
+        "precision",
+    }
 
 
 def test_where_a_run_computes_does_not_matter() -> None:

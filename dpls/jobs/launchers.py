@@ -15,10 +15,11 @@ from dpls.runs.folder import list_runs
 class Launcher(Protocol):
     """What pages, commands and experiments need of whatever runs the workers."""
 
-    def submit(self, run: Run) -> None:
+    def submit(self, run: Run, if_queued: bool = False) -> None:
         """Starts a worker on a queued, stopped, failed or interrupted run; it resumes where the run stands.
 
-        Refused where a worker has it. A run that waits may be submitted again, by an app that starts: that must not
+        ``if_queued``: only if it still waits; somebody may stop it between a look at it and here. Refused where a
+        worker has it. A run that waits may be submitted again, by an app that starts: that must not
         make two workers of one.
         """
 
@@ -55,5 +56,5 @@ def take_up(launcher: Launcher, runs: Path) -> list[Run]:
     while len(taken) + busy < len(launcher.capacity().slots) and (ready := next_ready(runs, taken)):
         taken[ready.id] = ready
         with suppress(UserError):  # another app was faster
-            launcher.submit(ready)
+            launcher.submit(ready, if_queued=True)
     return list(taken.values())

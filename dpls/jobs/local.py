@@ -20,10 +20,12 @@ from dpls.runs.files import now
 class Local:
     """One detached process a run; a worker that has done with its run goes on with the next that waits."""
 
-    def submit(self, run: Run) -> None:
+    def submit(self, run: Run, if_queued: bool = False) -> None:
         if run.is_recorded:
             raise UserError(f"run {run.id} is a recorded run and cannot be worked on; train its preset instead")
         with run.lock():  # refused where a worker has it
+            if if_queued and run.status()["state"] not in WAITING:
+                return
             run.stop_file.unlink(missing_ok=True)  # asked of an earlier worker
             # Seen to wait from here on, and not only once its worker is there.
             run.write_status(state="queued", stage=None, finished=None, error=None)
