@@ -465,7 +465,7 @@ def test_of_a_link_what_fits_is_taken_and_the_rest_is_named() -> None:
         "nonsense",
         "net.kind",
         "eps = 300",
-        "phases = 3",
+        "phases would undo",
         "seed",
         "flip",
     ):
