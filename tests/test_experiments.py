@@ -25,8 +25,9 @@ from dpls.errors import UserError
 from dpls.experiments import cost as costs
 from dpls.experiments.base import ByDifficulty, Experiment
 from dpls.experiments.conduct import cancel, resume, start, submit_all
-from dpls.experiments.kinds import KINDS, make_experiment
-from dpls.experiments.outcomes import ALL, Outcomes, role_of
+from dpls.experiments.kinds import KINDS, make_experiment, read_experiment
+from dpls.experiments.kinds.membership import Membership, gap
+from dpls.experiments.outcomes import ALL, Outcomes, dropped, role_of
 from dpls.experiments.stored import Stored, list_experiments
 from dpls.jobs import submission
 from dpls.jobs.launchers import take_up
@@ -248,6 +249,20 @@ def test_defect_12_a_share_of_nothing_keeps_all() -> None:
 
 
 # Who judges whom, on real runs
+
+
+def test_the_lesson_shows_memorization_with_one_seed(tmp_path: Path) -> None:
+    """The classroom's own training; less is judged beside the training images, and the random arm is left out."""
+    less = ["seeds=1", "base.evaluations.0.steps=1", "base.data.test_limit=20", "base.selection.every=18"]
+    lesson = read_experiment("membership", "classroom", less)
+    assert isinstance(lesson, Membership)
+    stored = submit_all(lesson, tmp_path / "runs")
+    stored.runs()[role_of(dropped("matched", lesson.share), 0)].write_status(state="cancelled")
+    work_on(stored.runs()[role_of(ALL, 0)])
+    found = [gap(stored.outcomes(), which, lesson.share, "clean_last") for which in ("hardest", "easiest")]
+    hardest, easiest = (float(np.nanmean(of.gained)) for of in found if of)
+    assert hardest > 0.7 and hardest > easiest + 0.4, (hardest, easiest)
+    assert lesson.summarise(stored.outcomes()).claims[0].agreement == "agrees"
 
 
 def test_with_folds_an_example_is_judged_by_a_run_that_never_trained_on_it(tmp_path: Path) -> None:
