@@ -491,5 +491,8 @@ def test_only_the_preset_for_own_images_is_cut_to_them_and_what_a_person_sets_st
     mine = ["data.source.kind=npz", f"data.source.path={tmp_path / 'x.npz'}", "phases.1.until=150"]
     config = make_config(settings_for("your-images", mine, said.append))
     assert (config.epochs, config.counted_epochs, config.optimiser.batch_size) == (150, 83, 32)
-    assert said == ["400 training images: 150 epochs, the first 10 on clean images, T = 83, 32 images a step"]
+    assert said == ["For 400 images to train on: 150 epochs, the first 10 on clean images, T = 83, 32 images a step"]
+    short = [*mine[:2], "phases.0.until=3", "phases.1.until=4"]
+    assert make_config(settings_for("your-images", short, said.append)).attack_warmup == 1
+    assert make_config(settings_for("your-images", [*short, "attack_warmup=2"], said.append)).attack_warmup == 2
     assert settings_for("demo", mine, said.append) == override(read_settings("demo"), mine)

@@ -92,8 +92,8 @@ def rows(train: list[float], validation: list[float], clean: float = 0.9) -> lis
     ]
 
 
-def concerns(rows: list[dict], *changes: str) -> list[str]:
-    return report.concerns(rows, make_config(override(read_settings("demo"), list(changes))), chance=0.1)
+def concerns(rows: list[dict], *changes: str, validation: int = 500) -> list[str]:
+    return report.concerns(rows, make_config(override(read_settings("demo"), list(changes))), 0.1, validation)
 
 
 def test_overfitting_is_noticed_and_nothing_else() -> None:
@@ -102,6 +102,7 @@ def test_overfitting_is_noticed_and_nothing_else() -> None:
     assert concerns(rows([0.3, 0.5, 0.95], [0.3, 0.5, 0.01]))[0].startswith("Catastrophic overfitting")
     assert concerns(rows([0.3, 0.5, 0.5], [0.3, 0.5, 0.49])) == []
     assert concerns(rows([0.3, 0.5, 0.51], [0.3, 0.5, 0.46])) == [], "training did not rise: a bad epoch"
+    assert concerns(rows([0.3, 0.5, 0.9], [0.3, 0.6, 0.4]), validation=5) == [], "one image of five"
     assert concerns([]) == []
     broken = {"epoch": 1, "loss": float("nan"), "train_clean": 0.2, "train_robust": None, "validation_robust": None}
     assert concerns([broken])
@@ -113,10 +114,14 @@ def test_a_run_at_chance_says_so_while_it_runs_with_the_remedy() -> None:
 
     assert at(0.107, 3) == [], "a tenth of 36 epochs has not gone by"
     (sentence,) = at(0.107, 4)
-    assert "Still at chance after epoch 4: 11% of the training images are right" in sentence
+    assert "Still at chance after epoch 4: 10.7% of the training images are right" in sentence
     assert "attack_warmup=7" in sentence and "eps" in sentence
     assert "attack_warmup=20" in at(0.107, 12, "attack_warmup=10")[0]
-    assert "optimiser.lr" in at(0.107, 4, "objective.kind=standard")[0]
+    assert "Stop it: " in sentence and "Start again: " in at(0.107, 36)[0]
+    for clean in ("objective.kind=standard", "attack_warmup=6"):
+        assert "labels" in at(0.107, 4, clean)[0] and "eps" not in at(0.107, 4, clean)[0]
+    short = at(0.107, 4, "phases.0.until=4", "phases.1.until=6")[0]
+    assert "train longer with attack_warmup=5" in short
     assert at(0.15, 4) == []
     assert concerns(rows([0.1] * 5, [0.1] * 5, 0.1)[:4] + rows([0.1] * 5, [0.1] * 5, 0.3)[4:]) == []
 

@@ -4,11 +4,11 @@ import logging
 import time
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
+from dpls.data import TEST, TRAIN, VALIDATION, Dataset
 from dpls.difficulty.verdict import chance_of
+from dpls.jobs.estimate import passes_a_step
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
 from dpls.runs.report import concerns
@@ -19,12 +19,13 @@ log = logging.getLogger("dpls")
 class Console:
     """Progress: a bar with the time left and a line an epoch on a terminal and in the log; status.json for pages."""
 
-    def __init__(self, run: Run, config: RunConfig, labels: NDArray[np.integer]) -> None:
-        """labels: (n,), of the training examples."""
+    def __init__(self, run: Run, config: RunConfig, dataset: Dataset) -> None:
+        labels = dataset.labels[dataset.ids(TRAIN)]
         epochs, images = config.epochs, len(labels)
         self._run = run
         self._config = config
         self._chance = chance_of(labels)
+        self._validation = len(dataset.ids(VALIDATION))
         self._told_of: set[str] = set()
         self._began = self._told = time.monotonic()
         self._bar = tqdm(
@@ -32,13 +33,24 @@ class Console:
         )
         self._done = 0
         self._resumed_at: int | None = None
-        log.info("run %s: %d epochs of %d images", run.id, epochs, images)
+        others = f"{self._validation} choose the checkpoint, {len(dataset.ids(TEST))} test it"
+        log.info("run %s: %d epochs of %d images; %s", run.id, epochs, images, others)
 
     def __enter__(self) -> "Console":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
+
+    def _epochs_left(self, done: int) -> float:
+        """Epochs to go, in epochs like the last: a clean one costs less than an attacked one."""
+        config = self._config
+        costs = [
+            1 + passes_a_step(config, phase, epoch)
+            for start, phase in config.phases_after(0)
+            for epoch in range(start + 1, phase.until + 1)
+        ]
+        return sum(costs[done:]) / costs[done - 1]
 
     def images(self, count: int) -> None:
         self._done += count
@@ -58,7 +70,7 @@ class Console:
             return "    -" if row[name] is None else f"{row[name]:5.1%}"
 
         epochs = self._config.epochs
-        left = round((epochs - row["epoch"]) * row["seconds"])
+        left = round(row["seconds"] * self._epochs_left(row["epoch"]))
         self._bar.clear()
         log.info(
             f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  lr {row['lr']:.4f}  loss {row['loss']:.3f}"
@@ -66,7 +78,7 @@ class Console:
             f"  validation {percent('validation_clean')} robust {percent('validation_robust')}"
             f"  {row['images_per_second']:.0f} images/s  {left // 60}:{left % 60:02d} left"
         )
-        for sentence in concerns(self._run.metrics(), self._config, self._chance):
+        for sentence in concerns(self._run.metrics(), self._config, self._chance, self._validation):
             kind = sentence.split(":")[0].split(" after ")[0]  # the numbers in it change with every epoch
             if kind not in self._told_of:
                 log.warning("note: " + sentence)

@@ -130,7 +130,7 @@ def _work(run: Run) -> None:
     dataset = _images_of(run, config)
     run.write_status(device=str(resolve_device(config.device)))
     write_manifest(run, config, dataset)
-    with Console(run, config, dataset.labels[dataset.ids(0)]) as progress:
+    with Console(run, config, dataset) as progress:
         train(config, run, dataset, progress)
     finish(run, config, dataset)
 

@@ -151,7 +151,10 @@ class RunConfig(Component):
                 f"schedule.warmup = {self.schedule.warmup:g} must be shorter than the {self.epochs} epochs"
             )
         if self.attack_warmup >= self.epochs:
-            raise ValueError(f"attack_warmup = {self.attack_warmup} must be shorter than the {self.epochs} epochs")
+            raise ValueError(
+                f"attack_warmup = {self.attack_warmup} must be shorter than the {self.epochs} epochs; set it to"
+                f" {self.epochs // 4}, or train longer"
+            )
         if self.difficulty.adversarial and self.attack_warmup >= self.counted_epochs:
             raise ValueError(
                 f"difficulty.adversarial needs attacked images within T = {self.counted_epochs}, and attack_warmup ="

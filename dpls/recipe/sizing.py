@@ -27,10 +27,12 @@ def settings_for(preset: str, assignments: list[str], say: Callable[[str], None]
     settings = override(read_settings(preset), assignments, say=say)
     if preset not in SIZED:
         return settings
+    settings = _with_fewer_clean_epochs(settings, assignments)
     found = make_config(settings).data.source.found()
     if not found or not found.training:
         return settings
     settings = override(sized(read_settings(preset), found.training), assignments)
+    settings = _with_fewer_clean_epochs(settings, assignments)
     say(in_words(make_config(settings), found.training))
     return settings
 
@@ -46,8 +48,16 @@ def sized(settings: dict[str, Any], images: int) -> dict[str, Any]:
     return settings
 
 
+def _with_fewer_clean_epochs(settings: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """At most a third of the first phase, where a person asked for a shorter run and not for these."""
+    until = settings["phases"][0].get("until") if isinstance(settings["phases"], list) and settings["phases"] else None
+    if isinstance(until, int) and not any(a.partition("=")[0].strip() == "attack_warmup" for a in assignments):
+        return settings | {"attack_warmup": min(settings["attack_warmup"], max(0, until // 3))}
+    return settings
+
+
 def in_words(config: RunConfig, images: int) -> str:
     return (
-        f"{images:,} training images: {config.epochs} epochs, the first {config.attack_warmup} on clean images, T ="
+        f"For {images:,} images to train on: {config.epochs} epochs, the first {config.attack_warmup} on clean images, T ="
         f" {config.counted_epochs}, {config.optimiser.batch_size} images a step"
     )

@@ -17,6 +17,9 @@ from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
 
+FEWEST_IMAGES = 5
+"""A fall in accuracy of fewer images than these is no news."""
+
 
 def row(run: Run) -> dict[str, Any]:
     """What a list of runs shows; a damaged run is a row, too, and does not hide the others."""
@@ -117,10 +120,11 @@ def _flat(value: Any, path: str) -> dict[str, str]:
     return {path: "none" if value is None else str(value)}
 
 
-def concerns(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: float) -> list[str]:
+def concerns(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: float, validation: int) -> list[str]:
     """What a look at the rows of metrics.jsonl should make one wary of, a sentence each.
 
-    ``chance``: accuracy on training images of whoever always says the commonest class.
+    ``chance``: accuracy on training images of whoever always says the commonest class; ``validation``: how many
+    validation images there are.
     """
     known = [row for row in rows if row["validation_robust"] is not None and row["train_robust"] is not None]
     found = [_stuck(rows[-1], config, chance)] if _is_stuck(rows, config, chance) else []
@@ -132,7 +136,9 @@ def concerns(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: float
                 f"Catastrophic overfitting: right on {last['train_robust']:.0%} of its own attacks, but on"
                 f" {last['validation_robust']:.0%} under the validation attack. Use more attack steps."
             )
-        elif fall >= 0.03 and last["train_robust"] - best["train_robust"] > 0.02:
+        elif (
+            fall >= max(0.03, FEWEST_IMAGES / max(1, validation)) and last["train_robust"] - best["train_robust"] > 0.02
+        ):
             found.append(
                 f"Robust overfitting: validation accuracy under attack fell by {100 * fall:.1f} points since epoch"
                 f" {best['epoch']}, while training accuracy rose. The best checkpoint is kept."
@@ -150,10 +156,16 @@ def _is_stuck(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: floa
 
 def _stuck(row: Mapping[str, Any], config: RunConfig, chance: float) -> str:
     longer = max(5, round(config.epochs / 5), 2 * config.attack_warmup)
-    remedy = f"set attack_warmup={longer}, or a smaller eps" if config.objective.attacks else "raise optimiser.lr"
+    if not config.objective.attacks or row["epoch"] <= config.attack_warmup:  # there was no attack yet
+        remedy = "see whether the labels belong to these images, and try another optimiser.lr"
+    elif longer < config.counted_epochs:
+        remedy = f"set attack_warmup={longer}, or a smaller eps"
+    else:
+        remedy = f"train longer with attack_warmup={longer}, or set a smaller eps"
+    stop = "Stop it" if row["epoch"] < config.epochs else "Start again"
     return (
-        f"Still at chance after epoch {row['epoch']}: {row['train_clean'] or 0:.0%} of the training images are right,"
-        f" and saying always the commonest class gets {chance:.0%}. Stop it, {remedy}, and start again."
+        f"Still at chance after epoch {row['epoch']}: {row['train_clean'] or 0:.1%} of the training images are right,"
+        f" and saying always the commonest class gets {chance:.1%}. {stop}: {remedy}."
     )
 
 

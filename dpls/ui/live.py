@@ -40,7 +40,7 @@ def _panel(run: Run, drawn: str) -> None:
     _head(run, state, status)
     described.show_said(run)
     rows = run.metrics()
-    for sentence in concerns(rows, config, store.chance(run)):
+    for sentence in concerns(rows, config, *store.chance(run)):
         st.warning(sentence, icon=":material/warning:")
     if rows:
         border, decays, last = config.last_phase_start or None, config.schedule.decays, config.epochs

@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from dpls.data import PARTS, TRAIN, Data
+from dpls.data import PARTS, TRAIN, VALIDATION, Data
 from dpls.data.cache import open_dataset
 from dpls.difficulty.measures import MEASURES
 from dpls.difficulty.scale import NormaliserName, normalise
@@ -284,7 +284,7 @@ def verdict(path: Path, counted: int, measure: str, adversarial: bool) -> Verdic
     return verdict_of(chosen, measure, scores(run, counted, measure, adversarial)[ids], known.labels[ids])
 
 
-def chance(run: Run) -> float:
-    """Accuracy on the training images of whoever always says the commonest class."""
+def chance(run: Run) -> tuple[float, int]:
+    """Accuracy on the training images of whoever always says the commonest class; how many validation images."""
     known = facts(run)
-    return chance_of(known.labels[known.ids(TRAIN)])
+    return chance_of(known.labels[known.ids(TRAIN)]), len(known.ids(VALIDATION))
