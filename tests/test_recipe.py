@@ -491,8 +491,25 @@ def test_only_the_preset_for_own_images_is_cut_to_them_and_what_a_person_sets_st
     mine = ["data.source.kind=npz", f"data.source.path={tmp_path / 'x.npz'}", "phases.1.until=150"]
     config = make_config(settings_for("your-images", mine, said.append))
     assert (config.epochs, config.counted_epochs, config.optimiser.batch_size) == (150, 83, 32)
-    assert said == ["For 400 images to train on: 150 epochs, the first 10 on clean images, T = 83, 32 images a step"]
+    assert said == [
+        "For 400 images to train on, unless set: 100 epochs, the first 10 on clean images, T = 83, 32 images a step"
+    ]
     short = [*mine[:2], "phases.0.until=3", "phases.1.until=4"]
     assert make_config(settings_for("your-images", short, said.append)).attack_warmup == 1
     assert make_config(settings_for("your-images", [*short, "attack_warmup=2"], said.append)).attack_warmup == 2
+    for change, ends in (
+        ("phases.0.until=30", (30, 100)),
+        ("phases.1.until=40", (33, 40)),
+        ("attack_warmup=30", (83, 100)),
+    ):
+        config = make_config(settings_for("your-images", [*mine[:2], change], said.append))
+        assert tuple(phase.until for phase in config.phases) == ends
     assert settings_for("demo", mine, said.append) == override(read_settings("demo"), mine)
+
+
+@pytest.mark.parametrize("path", ["optimiser.lr", "schedule.factor", "eps"])
+@pytest.mark.parametrize("value", [8 / 255, 1 / 3, 0.1, 1e-5])
+def test_a_number_leads_back_to_itself_whether_or_not_it_is_a_fraction(path: str, value: float) -> None:
+    base = make_config(read_settings("demo")).model_dump(mode="json")
+    changed = override(base, [f"{path}={value!r}"])
+    assert make_config(override(base, assignments(base, changed))) == make_config(changed)

@@ -62,19 +62,38 @@ def test_rarity_is_told_from_hardness() -> None:
     check = believed(record(np.where(labels == 1, 0.95, 0.02), 30), labels).checks[-1]
     assert check.level == BAD and "rarity" in check.sentence
     assert believed(record(rng.beta(0.5, 1.5, 1000), 30), labels).checks[-1].level == GOOD
+    check = believed(record(np.where(labels == 1, 0.02, 0.95), 30), labels).checks[-1]
+    assert check.level == BAD and "rarity" not in check.sentence, "rare, and easy"
     balanced = np.arange(1000) % 2
     check = believed(record(np.where(balanced == 1, 0.95, 0.02), 30), balanced).checks[-1]
     assert check.level == BAD and "rarity" not in check.sentence
 
 
 @given(st.integers(0, 10_000))
-def test_what_classes_explain_is_eta_squared(seed: int) -> None:
+def test_what_classes_explain_is_epsilon_squared(seed: int) -> None:
+    """One less the mean square within classes over that of all."""
     rng = np.random.default_rng(seed)
     labels, rates = rng.integers(0, 4, 200), rng.random(4)
     d = record(rates[labels], 10, seed)
     scores, groups = zero_one(d), [zero_one(d)[labels == k] for k in np.unique(labels)]
-    between = sum(len(g) * (g.mean() - scores.mean()) ** 2 for g in groups)
-    assert f"{between / ((scores - scores.mean()) ** 2).sum():.0%} of what" in believed(d, labels).checks[-1].sentence
+    within = sum(((g - g.mean()) ** 2).sum() for g in groups) / (200 - len(groups))
+    explained = max(0.0, 1 - within / scores.var(ddof=1))
+    assert f"{explained:.0%} of what" in believed(d, labels).checks[-1].sentence
+
+
+def test_many_small_classes_explain_nothing_by_chance() -> None:
+    """The share of the variance alone would be 43 %."""
+    rates, labels = np.random.default_rng(0).random(200), np.arange(200) % 100
+    explained = [
+        int(
+            believed(record(rates, 30, seed), np.random.default_rng(seed).permutation(labels))
+            .checks[-1]
+            .sentence[:2]
+            .strip("%")
+        )
+        for seed in range(20)
+    ]
+    assert np.mean(explained) < 10
 
 
 def test_the_worst_check_decides() -> None:

@@ -84,8 +84,10 @@ def _train(args: argparse.Namespace) -> int:
     from dpls.jobs.submission import submit
     from dpls.recipe import make_config, settings_for
 
-    config = make_config(settings_for(args.config, args.set, say=print))
+    remarks: list[str] = []
+    config = make_config(settings_for(args.config, args.set, say=remarks.append))
     _say_found(config.data)
+    _say(remarks)
     run = submit(config, args.runs, args.label)
     _say(said(data_root(args.runs), run.config()["fingerprint"]))
     parent = run.config()["parent"]

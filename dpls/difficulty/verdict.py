@@ -59,7 +59,8 @@ def verdict(
     """``record``: signals (T, n) of training examples under plain names; ``scores`` (n,): the measure over these T;
     ``labels`` (n,)."""
     accuracy, length, ties = _accuracy(record, chance_of(labels)), _length(record, measure), _ties(scores)
-    return Verdict((accuracy, length, ties, _classes(scores, labels)))
+    harder = scores if MEASURES[measure].higher_is_harder else -scores
+    return Verdict((accuracy, length, ties, _classes(harder, labels)))
 
 
 def chance_of(labels: NDArray[np.integer]) -> float:
@@ -123,25 +124,26 @@ def _ties(scores: NDArray[np.floating]) -> Check:
 
 def _classes(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> Check:
     """Where the class alone says how hard an image is, difficulty tells nothing of the image; most often because some
-    classes are rare. What share it explains: eta squared, that of the variance which lies between classes."""
+    classes are rare. What share it explains: epsilon squared, that of the variance which lies between classes, less
+    what would by chance (Kelley, 1935, https://doi.org/10.1073/pnas.21.9.554)."""
     known = ~np.isnan(scores)
     values, inverse, sizes = scores[known], *np.unique(labels[known], return_inverse=True, return_counts=True)[1:]
     if not known.any() or values.std() == 0:
         return Check("Classes", BAD, "The images do not differ in difficulty, within classes or between.")
-    means = np.bincount(inverse, values) / sizes
-    explained = float(((means[inverse] - values.mean()) ** 2).mean() / values.var())
+    means, n = np.bincount(inverse, values) / sizes, len(values)
+    within = float(((values - means[inverse]) ** 2).sum()) / max(1, n - len(sizes))
+    explained = max(0.0, 1 - within / float(values.var(ddof=1)))
     level: Level = BAD if explained >= 0.8 else DOUBTFUL if explained >= 0.5 else GOOD
     sentence = f"{explained:.0%} of what tells images apart is their class"
-    if level != GOOD and sizes.max() >= 2 * sizes.min() and _rare_are_odd(means, sizes, float(values.mean())):
-        sentence += ", and it is the rare classes that stand out: this is rarity more than hardness"
+    if level != GOOD and _rare_are_hard(means, sizes):
+        sentence += ", and the rare classes are the hard ones: this is rarity more than hardness"
     remedy = "" if level == GOOD else ". Compare images within a class"
     return Check("Classes", level, f"{sentence}{remedy}.")
 
 
-def _rare_are_odd(means: NDArray[np.floating], sizes: NDArray[np.integer], mean: float) -> bool:
-    """Whether classes lie the further from the mean of all images, the smaller they are."""
-    agreement = spearman(np.abs(means - mean), sizes.astype(float))
-    return bool(agreement < -0.5)
+def _rare_are_hard(means: NDArray[np.floating], sizes: NDArray[np.integer]) -> bool:
+    """Whether classes of very different sizes are the harder, the smaller they are."""
+    return bool(sizes.max() >= 2 * sizes.min() and spearman(means, sizes.astype(float)) < -0.5)
 
 
 def planted(

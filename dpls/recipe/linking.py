@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dpls.component import show_exactly
 from dpls.errors import UserError
 from dpls.recipe.assigning import as_value, override
 from dpls.recipe.config import RunConfig
@@ -44,9 +43,7 @@ def _are_components(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    """What ``as_value`` reads as this value."""
-    if isinstance(value, float):
-        return show_exactly(value)
+    """What ``as_value`` reads as this value; no 8/255, for not every number may be written so."""
     return value if isinstance(value, str) and as_value(value) == value else json.dumps(value)
 
 

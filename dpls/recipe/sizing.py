@@ -24,17 +24,33 @@ def settings_for(preset: str, assignments: list[str], say: Callable[[str], None]
 
     Raises UserError where there are no images yet.
     """
-    settings = override(read_settings(preset), assignments, say=say)
+    base = read_settings(preset)
     if preset not in SIZED:
-        return settings
-    settings = _with_fewer_clean_epochs(settings, assignments)
-    found = make_config(settings).data.source.found()
-    if not found or not found.training:
-        return settings
-    settings = override(sized(read_settings(preset), found.training), assignments)
-    settings = _with_fewer_clean_epochs(settings, assignments)
-    say(in_words(make_config(settings), found.training))
+        return override(base, assignments, say=say)
+    data = [assignment for assignment in assignments if assignment.strip().startswith("data.")]
+    found = make_config(override(base, data)).data.source.found()
+    if found and found.training:
+        base = sized(base, found.training)
+        say(in_words(make_config(base), found.training))
+    return override(_within(base, assignments), assignments, say=say)
+
+
+def _within(settings: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """The same, where a person asks for another number of epochs: the other phase and the clean epochs go along."""
+    settings = copy.deepcopy(settings)
+    first, last = settings["phases"]
+    asked = {path.strip(): value for path, _, value in (assignment.partition("=") for assignment in assignments)}
+    counted, epochs = (_whole(asked.get(f"phases.{place}.until")) for place in (0, 1))
+    if epochs and not counted:
+        first["until"] = min(first["until"], max(1, round(epochs * 5 / 6)))
+    if counted:
+        first["until"], last["until"] = counted, max(last["until"], counted + 1)
+    settings["attack_warmup"] = min(settings["attack_warmup"], first["until"] // 3)
     return settings
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and text.strip().isdecimal() else None
 
 
 def sized(settings: dict[str, Any], images: int) -> dict[str, Any]:
@@ -48,16 +64,8 @@ def sized(settings: dict[str, Any], images: int) -> dict[str, Any]:
     return settings
 
 
-def _with_fewer_clean_epochs(settings: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
-    """At most a third of the first phase, where a person asked for a shorter run and not for these."""
-    until = settings["phases"][0].get("until") if isinstance(settings["phases"], list) and settings["phases"] else None
-    if isinstance(until, int) and not any(a.partition("=")[0].strip() == "attack_warmup" for a in assignments):
-        return settings | {"attack_warmup": min(settings["attack_warmup"], max(0, until // 3))}
-    return settings
-
-
 def in_words(config: RunConfig, images: int) -> str:
     return (
-        f"For {images:,} images to train on: {config.epochs} epochs, the first {config.attack_warmup} on clean images, T ="
-        f" {config.counted_epochs}, {config.optimiser.batch_size} images a step"
+        f"For {images:,} images to train on, unless set: {config.epochs} epochs, the first {config.attack_warmup} on"
+        f" clean images, T = {config.counted_epochs}, {config.optimiser.batch_size} images a step"
     )

@@ -10,7 +10,7 @@ from PIL import Image
 from dpls.data.found import counted, display, first
 from dpls.data.own.decoding import square, to_bytes
 from dpls.data.own.layout import in_order
-from dpls.data.own.levels import FULL, Kind, Levels, balance
+from dpls.data.own.levels import FULL, Kind, Levels, balance, narrow
 from dpls.errors import UserError
 
 SMALLEST, LARGEST, RESIZED = 8, 96, 32
@@ -52,6 +52,7 @@ def as_images(arrays: Mapping[str, NDArray[Any]], size: int | None) -> tuple[lis
     kinds = _kinds(moved)
     levels = [Levels(kinds[_sort(x)], float(x.min()), float(x.max()), FULL[kinds[_sort(x)]]) for x in moved.values()]
     white, said = balance(levels)
+    said += _narrow_beside_others(list(moved), levels, white)
     images = [_scaled(x, white[one.kind]) for x, one in zip(moved.values(), levels, strict=True)]
     if any(x.shape[1] == 4 for x in images):
         said.append("Transparency was laid over white.")
@@ -65,6 +66,18 @@ def as_images(arrays: Mapping[str, NDArray[Any]], size: int | None) -> tuple[lis
     if len({x.shape[1] for x in images}) > 1:  # grey beside colour
         images = [np.repeat(x, 3, axis=1) if x.shape[1] == 1 else x for x in images]
     return [np.ascontiguousarray(x) for x in images], said
+
+
+def _narrow_beside_others(names: Sequence[str], levels: Sequence[Levels], white: Mapping[Kind, float]) -> list[str]:
+    """Warnings of arrays that lie within a part of the range that others of their kind fill."""
+    found = []
+    for name, one in zip(names, levels, strict=True):
+        wide = any(
+            other.kind == one.kind and not narrow("", other.low, other.high, white[one.kind]) for other in levels
+        )
+        if wide and (words := narrow(name, one.low, one.high, white[one.kind])):
+            found.append(words)
+    return found
 
 
 def _channels_first(name: str, x: NDArray[Any]) -> NDArray[Any]:
@@ -171,10 +184,13 @@ def _flat(name: str, y: NDArray[Any]) -> NDArray[Any]:
         return np.array([_text(value) for value in y.tolist()])
     if y.dtype.kind == "U":
         return np.asarray(y)
-    if y.dtype.kind not in "biu" and not (y.dtype.kind == "f" and bool((y == np.rint(y)).all())):
+    whole = y.dtype.kind in "biu" or (y.dtype.kind == "f" and bool((np.isfinite(y) & (y == np.rint(y))).all()))
+    if not whole:
         raise UserError(f"{name} has type {y.dtype}; labels are integers from 0, names of classes, or one-hot rows")
     if len(y) and y.min() < 0:
         raise UserError(f"{name} holds the label {y.min():g}; labels are integers from 0, or names of classes")
+    if len(y) and y.max() > np.iinfo(np.int32).max:
+        raise UserError(f"{name} holds the label {y.max():g}; labels are integers from 0, or names of classes")
     numbers: NDArray[np.int64] = y.astype(np.int64)
     return numbers
 
@@ -186,6 +202,8 @@ def _meaning(train: str, values: Sequence[Any], given: Sequence[str] | None) -> 
     """
     if given is None:
         return {value: str(value) for value in values}
+    if twice := sorted({name for name in given if given.count(name) > 1}):
+        raise UserError(f"two classes have the name {twice[0]!r}; give each a name of its own")
     if all(str(value) in given for value in values):
         own = {str(value): value for value in values}
         return {own[name]: name for name in given if name in own}
