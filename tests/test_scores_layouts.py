@@ -378,3 +378,18 @@ def test_the_terminal_says_how_many_of_which_part(tmp_path: Path, capsys: pytest
     said = capsys.readouterr().out
     assert "mine: matched by hash (column 'hash')" in said
     assert "30 of 60 training images, 0 of 10 validation images, 0 of 10 test images" in said
+
+
+@pytest.mark.parametrize(("right", "turned"), [("path", "hash"), ("path", "id"), ("hash", "id"), ("hash", "path")])
+@pytest.mark.parametrize("part", ["training", "all", "some of training"])
+def test_columns_that_contradict_each_other_are_refused(folder: Path, right: str, turned: str, part: str) -> None:
+    """Rows whose images have one content do not contradict, if all that differs is which of them is meant."""
+    t = made()
+    table = which(t, part)[[right, turned, "score"]].reset_index(drop=True)
+    swapped = table.assign(**{turned: table[turned].to_numpy()[[1, 0, *range(2, len(table))]]})
+    said = refused(swapped, folder, t)
+    assert f"are about different images in 2 of {len(table)} rows, first in row 0 (" in said
+    assert repr(right) in said
+    assert repr(turned) in said
+    shuffled = table.assign(**{turned: table[turned].sample(frac=1, random_state=0).to_numpy()})
+    assert "are about different images" in refused(shuffled, folder, t)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dpls.errors import UserError
 from dpls.runs.scores import paths
+from dpls.runs.scores.agreement import check_keys
 from dpls.runs.scores.ids import by_id
 from dpls.runs.scores.labels import LABELS, agree
 from dpls.runs.tables import is_text, whole_numbers
@@ -37,23 +38,31 @@ KEYS |= {"index", "idx", "row", "unnamed: 0", "level_0"}
 
 
 class Matched(NamedTuple):
-    """rows, ids: (n,), which row of the file each of n images has its score from, no image twice; how: in words."""
+    """rows, ids: (n,), which row of the file each of n images has its score from, no image twice; how: in words.
+
+    column: the one that says so, "" if none does.
+    """
 
     rows: NDArray[np.int64]
     ids: NDArray[np.int64]
     how: str
+    column: str = ""
 
 
 def match(table: pd.DataFrame, name: str, examples: pd.DataFrame) -> Matched:
     """``table``: numbers in the column score, maybe labels, and whatever else the file ``name`` holds."""
     keys = table.drop(columns=["score", *LABELS], errors="ignore")
     texts = [str(column) for column in keys if _names_images(keys[column]) and is_text(keys[column])]
-    return (
+    found = (
         _by_path(table, texts, name, examples)
         or _by_hash(table, texts, examples)
         or _by_id(table, texts, name, examples)
         or _by_position(table, keys, name, examples)
     )
+    if found.column:
+        of_paths = [text for text in texts if text in PATHS]
+        check_keys(table.iloc[found.rows], found.column, found.ids, of_paths, name, examples)
+    return found
 
 
 def _names_images(column: pd.Series) -> bool:
@@ -84,7 +93,7 @@ def _by_path(table: pd.DataFrame, texts: list[str], name: str, examples: pd.Data
     if twice.any():
         said = table[column].iloc[rows[twice.argmax()]]
         raise UserError(f"two rows of {name!r} are about the image {known[ids[rows][twice.argmax()]]!r} ({said!r})")
-    return Matched(rows, ids[rows], f"by file path (column {column!r}){_strangers(len(table), len(rows))}")
+    return Matched(rows, ids[rows], f"by file path (column {column!r}){_strangers(len(table), len(rows))}", column)
 
 
 def _strangers(rows: int, mine: int) -> str:
@@ -104,7 +113,7 @@ def _by_hash(table: pd.DataFrame, texts: list[str], examples: pd.DataFrame) -> M
     how = f"by hash (column {column!r}){_strangers(len(table), pairs['row'].nunique())}"
     if lost:
         how += f"; {lost:,} images got no score, for others have the same content: a column path or id tells them apart"
-    return Matched(told["row"].to_numpy(), told["id"].to_numpy(), how)
+    return Matched(told["row"].to_numpy(), told["id"].to_numpy(), how, column)
 
 
 def _told_apart(pairs: pd.DataFrame, table: pd.DataFrame, examples: pd.DataFrame) -> pd.DataFrame:
@@ -132,7 +141,7 @@ def _by_id(table: pd.DataFrame, texts: list[str], name: str, examples: pd.DataFr
     strange = [column for column in texts if column in PATHS]
     if strange and examples["path"].astype(bool).any():
         raise _not_understood(table, strange[0], name, examples)
-    return Matched(np.arange(len(table)), by_id(table, name, examples), "by id")
+    return Matched(np.arange(len(table)), by_id(table, name, examples), "by id", "id")
 
 
 def _not_understood(table: pd.DataFrame, column: str, name: str, examples: pd.DataFrame) -> UserError:
