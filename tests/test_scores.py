@@ -159,3 +159,16 @@ def test_what_export_writes_comes_back_and_names_are_safe(
     for name in ("../out", ".x", "", "a/b", "x" * 41, "zero_one", " "):
         assert main(["scores", run.id, file, "--name", name or "/", "--runs", runs]) == 2
     assert "scores cannot be called" in capsys.readouterr().err
+
+
+def test_ids_from_1_with_gaps_are_not_those_from_0(run: Run, tmp_path: Path) -> None:
+    """Trap: each score would go onto the neighbour. A row for id 0, or labels, say which count is meant."""
+    ids = np.setdiff1d(np.arange(60), [17, 44])[:-1]
+    table = pd.DataFrame({"id": ids + 1, "score": np.random.default_rng(0).normal(size=len(ids))})
+    file = tmp_path / "gaps.csv"
+    with pytest.raises(UserError, match=r"counted from 0 .* counted from 1, .* start at 1, .* add a row for id 0"):
+        scores.read_scores(write(table, file), run.examples())
+    labelled = table.assign(label=run.examples()["label"].to_numpy()[table["id"]])
+    for said in (pd.concat([table, pd.DataFrame({"id": [0], "score": [np.nan]})]), labelled):
+        found, _ = scores.read_scores(write(said, file), run.examples())
+        np.testing.assert_allclose(found[ids + 1], table["score"])

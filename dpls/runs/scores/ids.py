@@ -38,7 +38,7 @@ def _several(name: str, why: str, examples: pd.DataFrame) -> UserError:
     return UserError(
         f"the ids in {name!r} may be read as those of all {len(examples):,} images, counted from 0 as `python -m"
         f" dpls export` writes them, or as counted from 1, or as numbers of the {train:,} training images or of files:"
-        f" {why}; write the ids of `export` for every training image, or a column path or hash"
+        f" {why}; write the ids of `export` for every training image, or a column path, hash or label"
     )
 
 
@@ -49,7 +49,11 @@ def _doubt(ids: NDArray[np.int64], examples: pd.DataFrame) -> str:
     if len(ids) > 1 and not listed[0] and ids.max() == len(ids):
         return f"they are 1 to {len(ids):,}, without 0"
     split = examples["split"].to_numpy()
-    left, other = (split == "train") & ~listed, (split != "train") & listed
+    train = split == "train"
+    from_one = len(ids) > 0 and ids.min() == 1 and train[ids - 1].sum() >= train[ids].sum()
+    if from_one and listed[train].mean() >= 0.9:
+        return "they start at 1, and nearly all training images are there; if they count from 0, add a row for id 0"
+    left, other = train & ~listed, ~train & listed
     if left.any() and other.any():
         first = int(other.argmax())
         return f"training image {left.argmax()} would have no score, {split[first]} image {first} would have one"
