@@ -25,8 +25,8 @@ def check_keys(
         if wrong.any():
             row = told.iloc[int(wrong.argmax())]
             raise UserError(
-                f"columns {column!r} and {other!r} of {name!r} are about different images in {int(wrong.sum()):,} of"
-                f" {len(told):,} rows, first in row {row.name} ({str(row[column])!r} and {str(row[other])!r}); leave"
+                f"columns {column!r} and {other!r} of {name!r} are about different images in {int(wrong.sum()):,} rows,"
+                f" first in row {row.name} ({str(row[column])!r} and {str(row[other])!r}); leave"
                 " out the one that is wrong"
             )
 

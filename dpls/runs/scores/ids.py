@@ -66,4 +66,5 @@ def _labels_decide(table: pd.DataFrame, ids: NDArray[np.int64], examples: pd.Dat
     others = [ids - 1] if ids.min() > 0 else []
     others += [train[ids]] if ids.max() < len(train) else []
     fits = agree(table, examples.iloc[ids]).all() and says_any(table)
+    others = [other for other in others if not np.array_equal(other, ids)]
     return bool(fits and not any(agree(table, examples.iloc[other]).all() for other in others))
