@@ -18,6 +18,7 @@ from dpls.errors import UserError
 ENDINGS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".npz", ".npy")
 SEPARATORS = ",;\t|"
 DECIMAL_COMMA = r"[-+]?\d*,?\d+([eE][-+]?\d+)?"
+THOUSANDS = r"[-+]?[1-9]\d{0,2},\d{3}"
 
 
 def read_table(path: Path, how: str = "choose another") -> pd.DataFrame:
@@ -128,9 +129,16 @@ def _parse_text(text: str) -> pd.DataFrame:
 
 
 def _with_points(column: pd.Series) -> pd.Series:
-    """Decimal commas as points, in a column of nothing but numbers."""
+    """Decimal commas as points, in a column of nothing but numbers; refused where all may as well part thousands."""
     known = column.dropna().astype(str).str.strip()
-    return column.str.replace(",", ".") if len(known) and known.str.fullmatch(DECIMAL_COMMA).all() else column
+    if not len(known) or not known.str.fullmatch(DECIMAL_COMMA).all():
+        return column
+    with_comma = known[known.str.contains(",")]
+    if len(with_comma) and with_comma.str.fullmatch(THOUSANDS).all():
+        raise ValueError(
+            f"column {column.name!r} has {with_comma.iloc[0]!r}: thousands or decimals? write 1234 or 1.234"
+        )
+    return column.str.replace(",", ".")
 
 
 def _column(name: str, array: NDArray[Any]) -> NDArray[Any]:

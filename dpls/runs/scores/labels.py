@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from dpls.errors import UserError
 
-LABELS = ("label", "labels", "class")
+LABELS = ("label", "labels", "class", "target", "true_label", "true_class", "given_label", "y", "gt")
 
 
 def agree(table: pd.DataFrame, examples: pd.DataFrame) -> NDArray[np.bool_]:
@@ -36,7 +36,9 @@ def check(table: pd.DataFrame, name: str, examples: pd.DataFrame) -> None:
     """Refuses a file, ``name``, in which a row says another label than the example in the same row has."""
     wrong = ~agree(table, examples)
     if wrong.any():
+        columns = ", ".join(repr(column) for column in LABELS if column in table)
         raise UserError(
             f"{int(wrong.sum()):,} of {len(table):,} labels in {name!r} are not those of this run's images, first in"
-            f" row {table.index.to_numpy()[wrong.argmax()]}: other images, another order, or labels numbered otherwise"
+            f" row {table.index.to_numpy()[wrong.argmax()]}: other images, another order, or labels"
+            f" numbered otherwise (read from {columns})"
         )
