@@ -488,7 +488,14 @@ def test_own_images_from_a_typed_path_to_the_hardest(server: Server, page: Page,
         for number in range(20):
             pixels = draw.integers(low, low + 130, (16, 16, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "mine" / "train" / name / f"{number}.png")
-    short = ["phases.0.until=1", "phases.1.until=2", "schedule.warmup=0", "evaluations=[]", "net.width=4"]
+    short = [
+        "phases.0.until=1",
+        "phases.1.until=2",
+        "attack_warmup=0",
+        "schedule.warmup=0",
+        "evaluations=[]",
+        "net.width=4",
+    ]
     page.goto(f"{server.url}/train?{urlencode({'from': 'your-images', 'set': short}, doseq=True)}")
     drawn(page)
     start = page.get_by_role("button", name="Start", exact=True)
