@@ -115,11 +115,11 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     )
     cards.metric("Smallest factor", f"{factors.min():.3f}", "the hardest image", delta_color="off", **CARD)
     cards.metric(
-        "Smoothing on the hardest fifth",
+        "Of the hardest fifth",
         f"{fifths[-1]:.0%}",
         "20% if all alike",
         delta_color="off",
-        help="Its share of all mass taken from labels.",
+        help="The share of all smoothing, the mass taken from labels, that the hardest fifth of the images gets.",
         **CARD,
     )
     hard = factors > 0.999
