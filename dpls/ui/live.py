@@ -1,10 +1,12 @@
 """A run at work: how far it is, its curves, what to be wary of. Drawn again every second while it works."""
 
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
 
 from dpls import charts
+from dpls.errors import UserError
 from dpls.jobs.launchers import launcher
 from dpls.runs.directory import Run
 from dpls.runs.report import concerns, with_interval
@@ -40,8 +42,9 @@ def _panel(run: Run, drawn: str) -> None:
     _head(run, state, status)
     described.show_said(run)
     rows = run.metrics()
-    for sentence in concerns(rows, config, *store.chance(run)):
-        st.warning(sentence, icon=":material/warning:")
+    with suppress(UserError):  # its images are gone and there is no table yet: nothing to judge its rows by
+        for sentence in concerns(rows, config, *store.chance(run)):
+            st.warning(sentence, icon=":material/warning:")
     if rows:
         border, decays, last = config.last_phase_start or None, config.schedule.decays, config.epochs
         halves = st.grid(2, min_column_width=420, gap="large")
