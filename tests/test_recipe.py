@@ -476,7 +476,7 @@ def test_of_a_link_what_fits_is_taken_and_the_rest_is_named() -> None:
 
 
 @given(st.integers(1, 1_000_000))
-def test_few_images_are_shown_often_and_many_for_about_five_minutes(images: int) -> None:
+def test_few_images_are_shown_often_and_many_seldom(images: int) -> None:
     config = make_config(sized(read_settings("your-images"), images))
     assert 12 <= config.epochs <= 100
     assert abs(images * config.epochs - 80_000) <= images / 2 or config.epochs in (12, 100)

@@ -1,6 +1,6 @@
 """How long to train a person's own images: epochs, batches and clean epochs by how many there are.
 
-About 80,000 images are shown, five minutes of two cores for the preset's net; few images are shown often, for a T of
+About 80,000 images are shown, six minutes of two cores for the preset's net; few images are shown often, for a T of
 twenty epochs ranks five hundred images badly (measured in docs/results.md).
 """
 
