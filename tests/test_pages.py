@@ -86,6 +86,19 @@ def test_hard_images_of_a_run_that_never_left_chance_come_with_the_word(name: st
     assert "never left chance" in words(open_page(name, run=run.id))
 
 
+def test_an_address_that_comes_late_takes_nothing_back(runs: Path) -> None:
+    """Trap: of keys pressed in quick succession the first come back by the address, as if somebody had asked for them."""
+    app = open_page("smoothing")
+    first = dict(app.query_params)
+    for said, chosen in ((first, 0.505), (first, 0.51), (first | {"lambda_min": ["0.505"]}, 0.515)):
+        app.query_params.clear()
+        for name, values in said.items():
+            app.query_params[name] = values
+        app.slider(key="lambda_min").set_value(chosen).run()
+        assert app.slider(key="lambda_min").value == app.session_state["lambda_min"] == chosen
+    assert app.query_params["lambda_min"] == "0.515"
+
+
 def test_a_run_at_chance_says_so_while_it_runs(trainable: Path) -> None:
     run = make_run(trainable, state="running")
     with run.lock():  # as its worker does; else an app that starts takes it up

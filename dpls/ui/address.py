@@ -5,6 +5,7 @@ them in the address when the page changes. So it is done here, in two steps arou
 address says, where that is news; ``publish`` writes what the page's widgets say, where that is not their default.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -20,10 +21,13 @@ OF_A_FORM = ("lambda", "set")
 """What differs from the settings a form starts from."""
 MOST_LETTERS = 4000
 """Of all settings in an address together; browsers and servers take twice as many."""
+ON_THE_WAY = 5.0
+"""Seconds within which an address that was written can come back as if a person had asked for it."""
 SHOWN_LETTERS = 60
 """Of a value in a sentence about it."""
 
 _BOUND, _KEPT, _PAGE, _WRITTEN = "address bound", "address kept", "address page", "address written"
+_LATELY = "address written lately"
 _SAID, _ASKED, _REMARKS, _USED = "address said", "address asked", "address remarks", "address used"
 
 
@@ -88,11 +92,12 @@ def adopt(page: str) -> None:
         st.session_state.pop(_SAID, None)
     said = {name: st.query_params.get_all(name) for name in st.query_params}
     written = st.session_state.get(_WRITTEN, {})
-    # A click made before the browser has learnt what was written last says what the one before it said: no news, but
-    # where somebody went back.
+    # What is done before the browser has learnt what was written last comes with an address of a moment ago, of this
+    # page or the one before it: no news, but where somebody went back.
     context = get_script_run_ctx()
     went_back = bool(context and context.is_history_navigation)
-    behind = said == st.session_state.get(_SAID) and not went_back
+    late = not changed and said in [address for _, address in _written_lately()]
+    behind = (late or said == st.session_state.get(_SAID)) and not went_back
     st.session_state[_SAID] = said
     if said == written or behind or not (said or went_back):
         return
@@ -105,6 +110,11 @@ def adopt(page: str) -> None:
     if "run" in said and said["run"] != [st.session_state.get(_KEPT, {}).get("run")]:
         forget(*OF_A_RUN)
     _take(said)
+
+
+def _written_lately() -> list[tuple[float, dict[str, list[str]]]]:
+    """Addresses that may be on their way to the browser still, each with when it was written."""
+    return [entry for entry in st.session_state.get(_LATELY, []) if time.monotonic() - entry[0] < ON_THE_WAY]
 
 
 def _take(said: dict[str, list[str]]) -> None:
@@ -170,6 +180,7 @@ def publish() -> None:
     # of the history that it fills in, before anybody has done anything.
     if not first and not written == shown == st.session_state[_WRITTEN]:
         st.query_params.from_dict(written)
+    st.session_state[_LATELY] = [*_written_lately(), (time.monotonic(), written)]
     st.session_state[_WRITTEN] = written
     query = urlencode(written, doseq=True)
     _history(key="history", data={"query": f"?{query}" if query else ""} if first else None)
