@@ -4,7 +4,7 @@ import streamlit as st
 
 from dpls.experiments.kinds import KINDS
 from dpls.ui import address, experiment_view
-from dpls.ui.frame import page, read_only
+from dpls.ui.frame import page, read_only, row
 
 SHOWN = {name: kind for name, kind in KINDS.items() if not kind.on_own_page}
 FIRST = next(iter(SHOWN))
@@ -13,7 +13,7 @@ WAYS = COUNTS.get(len(SHOWN), "Some ways")
 
 with page("Experiments", f"Are hard images memorized instead of learned? {WAYS} to find out, each with its control."):
     address.bind("kind", FIRST, lambda name: name in SHOWN, ", ".join(SHOWN))
-    with st.container(key="line-kind"):
+    with row("kinds", "medium"):
         name: str = (
             st.segmented_control(
                 "Kind",

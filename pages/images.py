@@ -8,7 +8,7 @@ from dpls.errors import UserError
 from dpls.ui import address, images
 from dpls.ui.believed import warn_of_doubts
 from dpls.ui.choosing import select
-from dpls.ui.frame import page
+from dpls.ui.frame import page, row
 from dpls.ui.inspector import inspect
 
 PER_PAGE = 60
@@ -26,7 +26,7 @@ with page("Images", "Sorted by difficulty. Click an image to see why it is hard.
     address.bind("rows", "all together", lambda name: name in ROWS, ", ".join(ROWS))
     last = len(s.facts.labels) - 1
     address.bind("id", None, lambda example: example is None or 0 <= example <= last, f"ids run from 0 to {last:,}")
-    with st.container(horizontal=True, key="row-order"):
+    with row("order"):
         first = st.segmented_control("First", ORDERS, required=True, key="first", persist_state="session")
         rows = st.segmented_control("Rows", ROWS, required=True, key="rows", persist_state="session")
         example = st.number_input(
@@ -61,7 +61,7 @@ with page("Images", "Sorted by difficulty. Click an image to see why it is hard.
         address.bind("page", 1, lambda number: 1 <= number <= pages, f"1 to {pages}")
         number = st.session_state["page"]
         if pages > 1:
-            with st.container(key="line-pages"):
+            with row("pages", "medium"):
                 st.pagination(pages, key="page", persist_state="session")
         st.caption(f"{len(order):,} images, {first} first. {images.LEGEND}")
         images.show(s, order[(number - 1) * PER_PAGE : number * PER_PAGE], "gallery")

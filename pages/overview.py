@@ -7,7 +7,7 @@ from dpls.runs.directory import Run
 from dpls.ui import images, manage, store
 from dpls.ui.believed import warn_of_doubts
 from dpls.ui.choosing import choose_run
-from dpls.ui.frame import page, read_only, shielded
+from dpls.ui.frame import page, read_only, row, shielded
 from dpls.ui.selection import selection_of
 
 
@@ -42,7 +42,7 @@ EXPLANATION = (
 )
 
 with page("DPLS Lab", EXPLANATION):
-    with st.container(key="row-run"):
+    with row("runs"):
         run = choose_run()
     if store.committed(run):
         with shielded():  # what is wrong with one run must not hide the list of all

@@ -14,7 +14,7 @@ from dpls.runs.sidecar import sidecar, to_bytes
 from dpls.ui import address, images, store, tested
 from dpls.ui.believed import warn_of_doubts
 from dpls.ui.choosing import select
-from dpls.ui.frame import escape, page, read_only
+from dpls.ui.frame import escape, page, read_only, row
 from dpls.ui.selection import Selection
 
 BANDS = ((50, 0.7, 0.9, "100"), (6, 0.8, 0.9, "10"))
@@ -56,21 +56,21 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     classes = len(s.facts.classes)
 
     # The knob
-    with st.container(key="row-knob"):
-        left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
+    left, right = st.columns([3, 1], gap="large", vertical_alignment="bottom")
     lowest = math.ceil(1000 / classes) / 1000
     own = s.config.phases[-1].factors.lambda_asked
     address.bind("lambda_min", max(own, lowest), lambda value: lowest <= value <= 1, f"{lowest:g} to 1")
-    lambda_min = left.slider(
-        "lambda_min, the factor at difficulty 1",
-        lowest,
-        1.0,
-        step=0.005,
-        format="%.3f",
-        key="lambda_min",
-        persist_state="session",
-        help=f"1 is no smoothing; 1/{classes} would make all classes equally likely.",
-    )
+    with left, row("knob"):
+        lambda_min = st.slider(
+            "lambda_min, the factor at difficulty 1",
+            lowest,
+            1.0,
+            step=0.005,
+            format="%.3f",
+            key="lambda_min",
+            persist_state="session",
+            help=f"1 is no smoothing; 1/{classes} would make all classes equally likely.",
+        )
     state = (s.run.id, s.measure, s.adversarial, s.normaliser, s.counted, lambda_min)
     if st.session_state.pop("solved now", False):
         st.session_state["solved for"] = state

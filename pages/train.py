@@ -22,8 +22,7 @@ def choose() -> Run | None:
         "Watch",
         list(own),
         format_func=lambda ident: store.name_of(own[ident]),  # no state: a list is not drawn again when that changes
-        key="watched",
-        persist_state="session",
+        **address.chosen_in("watched", st.session_state.get(start.STARTED)),
     )
     return own[chosen]
 

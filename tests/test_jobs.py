@@ -57,10 +57,13 @@ def test_a_slot_is_held_by_one_at_a_time_and_freed() -> None:
     with slots.slot("cpu", "b") as taken:
         assert taken == "cpu"
         assert slots.busy() == ["cpu"]
-        other = start("from dpls.jobs.slots import slot\nwith slot('cpu', 'a', print): print('got')")
-        wait_for((slots.slots_folder() / "cpu.a.ticket").exists)
-    out, _ = other.communicate(timeout=30)
-    assert out.splitlines() == ["waiting for cpu, in use by another run", "got"]
+        code = (
+            "from dpls.jobs.slots import slot\nwith slot('cpu', 'a', lambda why: print(why, flush=True)): print('got')"
+        )
+        other = start(code)
+        assert other.stdout
+        assert other.stdout.readline() == "waiting for cpu, in use by another run\n"
+    assert other.communicate(timeout=30)[0] == "got\n"
     assert slots.busy() == []
 
 

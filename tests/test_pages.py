@@ -66,6 +66,10 @@ def words(app: AppTest) -> str:
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
+def box(app: AppTest, label: str) -> Any:
+    return next(found for found in app.selectbox if found.label == label)
+
+
 @pytest.mark.parametrize("name", RESULT_PAGES)
 def test_result_pages_open_on_the_recorded_runs(name: str, runs: Path) -> None:
     app = open_page(name)
@@ -276,7 +280,7 @@ def test_tests_on_other_images_are_set_apart(runs: Path) -> None:
     run = make_run(runs)
     app = open_page("smoothing", run=run.id)
     assert "Tested on digits" in words(app) and "other images" in words(app)
-    assert all(option.endswith("other images") for option in app.selectbox(key="experiment").options)
+    assert all(option.endswith("other images") for option in box(app, "Experiment").options)
     stored = list_experiments(RECORDED)
     same = next(e for e in stored if e.kind == "smoothing")
     run.config_file.write_text(json.dumps(run.config() | {"fingerprint": same.content["fingerprint"]}))
@@ -583,6 +587,23 @@ def test_after_a_start_the_label_is_fresh_and_the_form_stays(trainable: Path) ->
     assert (app.selectbox(key="from").value, app.session_state["set"]) == ("demo", ["seed=5"])
 
 
+def test_what_a_browser_says_late_does_not_undo_a_start(trainable: Path) -> None:
+    """Trap: the page watches the run before, and a reload keeps it there."""
+    earlier = make_run(trainable, label="earlier")
+    app = open_page("train")
+    before = box(app, "Watch").key
+    run = make_run(trainable, number=8, label="started")
+    app.session_state["started"] = run.id
+    app.run()
+    assert box(app, "Watch").value == run.id
+    assert box(app, "Watch").key != before, "the browser still says what the box before held"
+    app.session_state[before] = earlier.id
+    app.run()
+    assert box(app, "Watch").value == app.session_state["watched"] == run.id
+    box(app, "Watch").set_value(earlier.id).run()
+    assert app.session_state["watched"] == earlier.id
+
+
 def test_an_estimate_is_made_anew_once_more_is_known(trainable: Path, embedded: Path) -> None:
     """Trap: "known once it runs" for half a minute after it ran."""
     before = start._known()
@@ -595,7 +616,7 @@ def test_nothing_contradicts_the_state_a_run_is_in(trainable: Path) -> None:
     run = make_run(trainable, state="queued", label="mine")
     run.write_status(epoch=2)
     app = open_page("train")
-    assert app.selectbox(key="watched").options == [f"mine · {run.id[-4:]}"], "a list is not drawn again"
+    assert box(app, "Watch").options == [f"mine · {run.id[-4:]}"], "a list is not drawn again"
     run.write_status(state="cancelled")
     app.run()
     assert "It was stopped after epoch 2 of 10" in words(app)

@@ -146,6 +146,22 @@ def bind(name: str, default: Any, allowed: Callable[[Any], bool], choices: str |
     st.session_state.setdefault(_BOUND, {})[name] = default
 
 
+def chosen_in(name: str, since: str | None) -> dict[str, Any]:
+    """Key and callback of a widget for a value, already bound, that the app sets, too: another widget ``since`` then.
+
+    A browser that has not been told yet says what its widget held before, and that would count. Of a widget that is
+    gone it counts for nothing.
+    """
+    key = f"{name} since {since}"
+    if st.session_state.get(key) != st.session_state[name]:
+        st.session_state[key] = st.session_state[name]
+
+    def take() -> None:
+        st.session_state[name] = st.session_state[key]
+
+    return {"key": key, "on_change": take}
+
+
 def is_linked(name: str) -> bool:
     """Whether the link that led here says it."""
     return name in st.session_state.get(_ASKED, {})

@@ -14,7 +14,7 @@ from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
 from dpls.ui import address, store
-from dpls.ui.frame import escape
+from dpls.ui.frame import escape, row
 from dpls.ui.selection import ATTACKED, CLEAN, EVERYTHING, SCALE_NAMES, UNPLANTED, Selection, name_of, selection_of
 
 FILTERS = ("class", "cause", "range")
@@ -50,7 +50,7 @@ def choose_run() -> Run:
 
 def select() -> Selection:
     """Draws the choices in a row; raises UserError with the next step where the run has nothing to show yet."""
-    with st.container(horizontal=True, key="row-selection"):
+    with row("selection"):
         run = choose_run()
         config = run.recipe()
         epochs = store.committed(run)
@@ -107,6 +107,7 @@ def _measure(run: Run, config: RunConfig) -> tuple[str, bool]:
         required=True,
         key="seen",
         persist_state="session",
+        width=140,
         help="Clean images after each epoch, or the attacked ones of training (training images only).",
     )
     return measure, signal == ATTACKED
@@ -121,6 +122,7 @@ def _normaliser(config: RunConfig) -> NormaliserName:
         required=True,
         key="scale",
         persist_state="session",
+        width=140,
         help="min-max, as in the article, keeps the measure's shape; rank spreads difficulty evenly, its mean is 1/2.",
     )
     return chosen or config.difficulty.normaliser

@@ -18,7 +18,10 @@ from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, runs_root
 from dpls.ui import address, experiment_form, manage, store
 from dpls.ui.experiment_result import export, name_of, show
-from dpls.ui.frame import escape, read_only, shielded
+from dpls.ui.frame import escape, read_only, row, shielded
+
+
+STARTED = "experiment started last"
 
 
 def offer(kind: type[Experiment], words: str, run: Run | None = None, wished: dict[str, Any] | None = None) -> None:
@@ -41,7 +44,7 @@ def choose(kind: type[Experiment], fingerprint: str | None = None) -> Stored | N
     others = {e.id for e in mine if fingerprint and e.content["fingerprint"] not in (None, fingerprint)}
     known = {e.id: e for e in sorted(mine, key=lambda e: e.id in others)}
     if started := st.session_state.pop("started experiment", None):
-        st.session_state["experiment"] = started
+        st.session_state["experiment"] = st.session_state[STARTED] = started
     asked = st.session_state.get("experiment")
     if asked is not None and not str(asked).startswith(kind.name()):
         address.forget("experiment")
@@ -56,8 +59,7 @@ def choose(kind: type[Experiment], fingerprint: str | None = None) -> Stored | N
         "Experiment",
         list(known),
         format_func=lambda name: name_of(known[name]) + (", other images" if name in others else ""),
-        key="experiment",
-        persist_state="session",
+        **address.chosen_in("experiment", st.session_state.get(STARTED)),
     )
     return known[chosen]
 
@@ -130,7 +132,7 @@ def _matrix(e: Stored, readings: Mapping[str, Reading]) -> pd.DataFrame:
 
 
 def _buttons(e: Stored, states: Counter[str]) -> None:
-    with st.container(horizontal=True, key="line-buttons"):
+    with row("buttons", "medium"):
         if states["running"] or states["queued"] or states["blocked"]:
             st.button("Stop training", key="stop experiment", on_click=_do, args=("cancel", e), icon=":material/stop:")
         if states["cancelled"] or states["failed"] or states["interrupted"] or states["blocked"]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 from streamlit.navigation.page import Page
@@ -20,13 +21,7 @@ from dpls.ui import address, menu
 
 log = logging.getLogger("dpls.app")
 FRAMED = "framed"
-ROOM = """<style>
-[class*="st-key-row-"] { min-height: 4.3rem }
-[class*="st-key-line-"] { min-height: 2.6rem }
-</style>"""
-"""Containers keep their room while their widgets are loaded, so that nothing below jumps: of labelled widgets (keys
-that begin with row-), of unlabelled ones (line-)."""
-SETTLING = 0.15  # seconds: the empty page takes its full width before anything stands on it that would jump
+SETTLING = 0.25  # seconds: the empty page takes its full width before anything stands on it that would jump
 WARM_UP = 4.0  # seconds: the first page is drawn before torch takes the processor
 ICON = str(Path(__file__).with_name("icon.png"))
 SECONDS = "script_seconds"
@@ -77,7 +72,6 @@ def page(title: str, explanation: str) -> Iterator[None]:
         st.rerun()
     began = time.perf_counter()
     address.adopt(title)
-    st.html(ROOM)
     st.title(title)
     st.caption(explanation)
     head = st.container()
@@ -89,6 +83,19 @@ def page(title: str, explanation: str) -> Iterator[None]:
             head.warning(escape(sentence) + ".", icon=":material/link_off:")
         address.publish()
         st.session_state[SECONDS] = time.perf_counter() - began
+
+
+@contextmanager
+def row(key: str, height: Literal["medium", "large"] = "large") -> Iterator[None]:
+    """A row as high from the start as its widgets are once they have loaded, so that nothing below jumps.
+
+    height: large for widgets with a label, medium for those without.
+    """
+    with st.container(horizontal=True, gap=None, key=key):
+        inside = st.container(horizontal=True)
+        st.container(width=1).space(height)  # a style of our own would come as late as the widgets
+    with inside:
+        yield
 
 
 @contextmanager
