@@ -20,7 +20,6 @@ from dpls.ui import address, experiment_form, manage, store
 from dpls.ui.experiment_result import export, name_of, show
 from dpls.ui.frame import escape, read_only, row, shielded
 
-
 STARTED = "experiment started last"
 
 
