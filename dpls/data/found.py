@@ -8,12 +8,6 @@ from dpls.data.dataset import PARTS
 MOST_CLASSES, MOST_NAMES, MOST_PLACES = 12, 3, 4
 
 
-def display(name: str) -> str:
-    r"""A file's name that any table and terminal can show: bytes that are no UTF-8, and line breaks, as ``\xe9``."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c >= " " and c != "\x7f" else repr(c)[1:-1] for c in text)
-
-
 def first(names: Sequence[str], most: int = MOST_NAMES) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""

@@ -26,6 +26,8 @@ from dpls.experiments.kinds import checked
 from dpls.experiments.outcomes import Outcomes, gather
 from dpls.experiments.result import Result
 from dpls.recipe import anywhere, same_run
+from dpls.runs.checked import Test, is_count, is_list, is_table, is_text, or_none
+from dpls.runs.contents import is_fingerprint, is_id
 from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, data_root, read_json, write_whole
 from dpls.runs.folder import list_runs
@@ -44,6 +46,14 @@ class Progress(NamedTuple):
 
 
 NAME = re.compile(r"[a-z]+-[0-9a-f]{10}")
+ENTRIES: dict[str, Test] = {
+    "created": is_text,
+    "fingerprint": or_none(is_fingerprint),
+    "settings": is_table(),
+    "arms": is_table(lambda arm: isinstance(arm, list) and len(arm) == 2 and is_text(arm[0]) and is_count(arm[1])),
+    "judges": is_table(is_list(is_text)),
+    "runs": is_table(is_id),
+}
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ class Stored:
     def content(self) -> dict[str, Any]:
         """What experiment.json holds: schema, created, fingerprint, settings, arms {role: [arm, seed]}, judges {seed:
         roles}, runs {role: id}."""
-        return read_json(self.path / "experiment.json", self.path, "an experiment")
+        return read_json(self.path / "experiment.json", self.path, "an experiment", ENTRIES)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -224,9 +234,8 @@ def list_experiments(runs: Path) -> list[Stored]:
 def _is_whole(stored: Stored) -> bool:
     """Whether its file holds what there must be, of the kind that its name says."""
     try:
-        there = {"created", "fingerprint", "arms", "judges", "runs"} <= stored.content.keys()
-        return there and stored.id.startswith(f"{stored.kind}-")
-    except UserError:
+        return stored.id.startswith(f"{stored.kind}-")
+    except (UserError, OSError):
         return False
 
 

@@ -22,6 +22,7 @@ from dpls.jobs.estimate import outline_of, speed
 from dpls.machine import hardware, versions
 from dpls.recipe import RunConfig, make_config, override
 from dpls.recipe.sentences import sentence
+from dpls.runs.agreement import check_checkpoint, check_record
 from dpls.runs.directory import Run
 from dpls.runs.examples import write_examples
 from dpls.runs.files import data_root, write_json
@@ -33,6 +34,7 @@ log = logging.getLogger("dpls")
 
 def finish(run: Run, config: RunConfig, dataset: Dataset) -> None:
     """Everything that follows the last epoch. Evaluations that are finished, of the same weights, are left alone."""
+    check_record(run, dataset)
     parts = build(config, dataset)
     for name in ("best", "last"):
         candidate = _candidate(run, parts, name)
@@ -63,6 +65,8 @@ def evaluate_run(run: Run, attack: str, assignments: list[str], checkpoint: str)
     find_checkpoint(run, checkpoint)  # refused before anything is loaded
     with run.lock():
         dataset = open_dataset(data_root(run.path.parent), stored["fingerprint"])
+        check_record(run, dataset)
+        _check_tables(run)
         parts = build(config, dataset)
         words = _judge(run, parts, _candidate(run, parts, checkpoint), config.evaluations[0])
         _write_table(run, config, dataset)
@@ -83,7 +87,16 @@ def _candidate(run: Run, parts: Parts, checkpoint: str) -> Candidate:
     path, epoch = find_checkpoint(run, checkpoint)
     load_weights(parts.net, path)
     chosen_by = {"best": parts.config.chosen_by, "last": "last epoch"}.get(checkpoint, "named by hand")
-    return Candidate(parts.net, checkpoint, epoch, chosen_by, run.config()["fingerprint"], parts.dtype)
+    candidate = Candidate(parts.net, checkpoint, epoch, chosen_by, run.config()["fingerprint"], parts.dtype)
+    check_checkpoint(run, run.recipe(), checkpoint, epoch, candidate.weights)
+    return candidate
+
+
+def _check_tables(run: Run) -> None:
+    """What the per-example table would be made from; refused before hours go into another evaluation."""
+    for name in run.evaluation_names(others=True):
+        run.outcomes(name)
+    run.probabilities()
 
 
 def _judge(

@@ -1,6 +1,5 @@
 """From a configuration to a run directory that waits for its worker; what is wrong is found here, before the start."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -97,9 +96,9 @@ def _states(run: Run, precision: str) -> dict[int, str]:
     """Hash by epoch of the states a run has stored and committed; none if it is damaged or was trained otherwise."""
     try:
         hashes = run.config()["states"]
-        if json.loads(run.manifest_file.read_text())["precision"] != precision:
+        if run.manifest()["precision"] != precision:
             return {}
         committed = len(run.metrics())
-    except (UserError, OSError, ValueError, KeyError):
+    except (UserError, OSError):
         return {}
     return {epoch: hashes[str(epoch)] for epoch in stored_epochs(run) if str(epoch) in hashes and epoch <= committed}

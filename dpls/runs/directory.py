@@ -7,7 +7,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,9 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from dpls.errors import UserError
+from dpls.runs import checked, contents
 from dpls.runs.files import RECORDED, read_json, write_json, write_whole
+from dpls.text import display
 
 if TYPE_CHECKING:
     from dpls.recipe import RunConfig
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 CLOCK_COLUMNS = ("seconds", "images_per_second")
 """Columns of metrics.jsonl that measure time, and so differ between two equal runs."""
-STATES = ("queued", "blocked", "running", "done", "failed", "cancelled")
 
 
 class Choice(NamedTuple):
@@ -83,17 +84,14 @@ class Run:
 
     def config(self) -> dict[str, Any]:
         """What config.json holds: schema, recipe_hash, fingerprint, parent, and the RunConfig under ``config``."""
-        return self._read_json(self.config_file)
+        return self._read_json(self.config_file, contents.CONFIG)
 
     def recipe(self) -> "RunConfig":
         """Its configuration, checked; a UserError where this version does not understand it."""
         return _recipe(self, self.config_file.stat().st_mtime_ns if self.config_file.exists() else 0)
 
     def status(self) -> dict[str, Any]:
-        content = self._read_json(self.path / "status.json")
-        if content.get("state") not in STATES:
-            raise UserError(f"{self.path / 'status.json'} is damaged (it names no state); restore it or delete the run")
-        return content
+        return self._read_json(self.path / "status.json", contents.STATUS)
 
     def write_status(self, **changes: Any) -> None:
         """Changes some entries of status.json; for the holder of the lock, or the one who creates the run."""
@@ -111,20 +109,21 @@ class Run:
         return status["state"], status
 
     def manifest(self) -> dict[str, Any]:
-        return self._read_json(self.manifest_file)
+        return self._read_json(self.manifest_file, contents.MANIFEST)
 
     def label(self) -> str:
         try:
-            return str(json.loads((self.path / "notes.json").read_text())["label"])
-        except (OSError, ValueError, KeyError, TypeError):
+            notes = self._read_json(self.path / "notes.json", {"label": checked.is_text})
+        except UserError:
             return ""
+        return display(notes["label"])
 
     def write_label(self, label: str) -> None:
         """For people: one line of text. Nothing a worker does depends on it."""
-        write_json(self.path / "notes.json", {"label": " ".join(label.split())})
+        write_json(self.path / "notes.json", {"label": display(" ".join(label.split()))})
 
-    def _read_json(self, path: Path) -> dict[str, Any]:
-        return read_json(path, self.path, "a run")
+    def _read_json(self, path: Path, entries: Mapping[str, checked.Test]) -> dict[str, Any]:
+        return read_json(path, self.path, "a run", entries)
 
     # -- the lock: held for life by the worker, the only writer
 
@@ -142,11 +141,17 @@ class Run:
             lock.release()
 
     def is_locked(self) -> bool:
+        """Whether a worker has it. Nothing is written where nobody ever locked it, or on a disk that can only be read:
+        whoever works there does it from another machine, and cannot be seen.
+        """
+        file = self.path / "run.lock"
         try:
-            with FileLock(self.path / "run.lock", timeout=0):
+            with FileLock(file, timeout=0) if file.exists() else nullcontext():
                 return False
         except Timeout:
             return True
+        except OSError:
+            return False
 
     # -- metrics
 
@@ -156,12 +161,13 @@ class Run:
             lines = (self.path / "metrics.jsonl").read_bytes().split(b"\n")
         except FileNotFoundError:
             return []
-        try:
-            return [json.loads(line) for line in lines[:-1]]  # what follows the last newline is torn, or empty
+        try:  # what follows the last newline is torn, or empty
+            rows = [checked.table_of(checked.content_of(line), contents.ROW) for line in lines[:-1]]
+            if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+                raise ValueError("its epochs are not numbered from 1")
         except ValueError as error:
-            raise UserError(
-                f"{self.path / 'metrics.jsonl'} is damaged ({error}); restore it or delete the run"
-            ) from None
+            raise checked.damaged(self.path / "metrics.jsonl", error) from None
+        return rows
 
     def commit(self, row: Mapping[str, Any]) -> None:
         """Appends an epoch's row; the epoch exists from here on."""
@@ -197,18 +203,22 @@ class Run:
 
     def dynamics(self, epochs: int | None = None) -> dict[str, np.ndarray]:
         """{signal: (epochs, N)}: memory maps of the committed epochs, or of as many as asked for."""
-        rows = len(self.metrics()) if epochs is None else epochs
-        files = [f for f in sorted((self.path / "dynamics").glob("*.npy")) if f.stem != "ids"]
-        try:
-            return {f.stem: np.load(f, mmap_mode="r")[:rows] for f in files}
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"the record {self.path / 'dynamics'} is damaged ({error}); restore it or delete the run"
-            ) from None
+        rows, examples = len(self.metrics()) if epochs is None else epochs, len(self.ids())
+        found = {}
+        for name in contents.signals_in(self.path / "dynamics"):
+            file = self.path / "dynamics" / f"{name}.npy"
+            array = checked.array(file, contents.SIGNALS[name.removesuffix("_adv")], (None, examples))
+            if len(array) < rows:
+                raise checked.damaged(file, f"it has {len(array):,} epochs, not {rows:,}")
+            found[name] = array[:rows]
+        return found
 
     def ids(self) -> np.ndarray:
         """int64 (N,): the example of each column of the record."""
-        ids: np.ndarray = np.load(self.path / "dynamics" / "ids.npy")
+        file = self.path / "dynamics" / "ids.npy"
+        ids: np.ndarray = checked.array(file, (np.int64,), (None,))
+        if not np.array_equal(ids, np.arange(len(ids))):
+            raise checked.damaged(file, "it does not number the examples from 0")
         return ids
 
     # -- labels: what each phase trains with, one file a phase
@@ -232,10 +242,12 @@ class Run:
             return None
         try:
             with np.load(file, allow_pickle=False) as arrays:
-                return Choice(arrays["factors"].astype(np.float64), arrays["kept"].astype(bool))
+                found = Choice(arrays["factors"].astype(np.float64), arrays["kept"].astype(bool))
+            if found.factors.shape != found.kept.shape or found.kept.ndim != 1 or not (found.factors > 0).all():
+                raise ValueError("factors and examples do not fit")
         except Exception as error:  # whatever a damaged archive makes its readers raise
-            reason = " ".join(str(error).split())[:80] or type(error).__name__
-            raise UserError(f"{file} is damaged ({reason}); delete it: it is made again from the record") from None
+            raise checked.damaged(file, error, "delete it: it is made again from the record") from None
+        return found
 
     def take_over_factors(self, other: "Run", epoch: int) -> None:
         """Those of the phases that another run began before ``epoch``."""
@@ -248,16 +260,14 @@ class Run:
 
     def examples(self) -> pd.DataFrame:
         """The per-example table, a row per id."""
-        try:
-            return pd.read_parquet(self.examples_file)
-        except FileNotFoundError:
-            raise UserError(
-                f"run {self.id} has no per-example table yet; finish it with `python -m dpls work {self.path}`"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"{self.examples_file} is damaged ({error}); rebuild it with `python -m dpls work {self.path}`"
-            ) from None
+        command = f"`python -m dpls work {self.path}`"
+        if not self.examples_file.exists():
+            raise UserError(f"run {self.id} has no per-example table yet; finish it with {command}")
+        remedy = f"delete it and rebuild it with {command}"
+        found = checked.table(self.examples_file, contents.EXAMPLES, len(self.ids()), remedy)
+        if not np.array_equal(found["id"], np.arange(len(found))):
+            raise checked.damaged(self.examples_file, "its rows are not in order of ids", remedy)
+        return found
 
     def write_probabilities(self, probabilities: np.ndarray) -> None:
         """(N, K), by id: what the best checkpoint says of each clean image; kept as float16."""
@@ -267,21 +277,26 @@ class Run:
 
     def probabilities(self) -> np.ndarray | None:
         """float16 (N, K), by id, rows sum to about 1; a memory map. None where the run has not got that far."""
-        try:
-            found: np.ndarray = np.load(self.path / "probabilities.npy", mmap_mode="r")
-        except (OSError, ValueError):
+        file, remedy = self.path / "probabilities.npy", f"rebuild it with `python -m dpls work {self.path}`"
+        if not file.exists():
             return None
+        found: np.ndarray = checked.array(file, (np.float16,), (len(self.ids()), None), remedy)
         return found
 
     # -- evaluations
 
     def evaluation(self, name: str) -> dict[str, Any]:
         """What is said of one of ``evaluation_names``: accuracy, settings, checkpoint."""
-        return self._read_json(self.evaluations / f"{name}.json")
+        return self._read_json(self.evaluations / f"{name}.json", contents.EVALUATION)
 
     def outcomes(self, name: str) -> pd.DataFrame:
         """A row per example: id, correct, and what else the evaluation keeps, as ``steps`` (missing: never broken)."""
-        return pd.read_parquet(self.evaluations / f"{name}.parquet")
+        file, said = self.evaluations / f"{name}.parquet", self.evaluation(name)
+        remedy = f"delete it and {name}.json, then evaluate again"
+        found = checked.table(file, {"id": "iu", "correct": "b"}, said["n"], remedy)
+        if abs(found["correct"].mean() - said["accuracy"]) > 1e-9 or not found["id"].isin(self.ids()).all():
+            raise checked.damaged(file, f"it does not fit {name}.json", remedy)
+        return found
 
     def evaluation_names(self, others: bool = False) -> list[str]:
         """e.g. clean_best, pgd20_8-255_best; those finished, of test images. ``others``: of training and validation
@@ -294,7 +309,4 @@ class Run:
 def _recipe(run: Run, changed: int) -> "RunConfig":  # noqa: ARG001
     from dpls.recipe import make_config  # here, so that a worker has its lock before it loads more than it needs
 
-    content = run.config().get("config")
-    if not isinstance(content, dict):
-        raise UserError(f"{run.config_file} is damaged (it holds no configuration); restore it or delete the run")
-    return make_config(content)
+    return make_config(run.config()["config"])

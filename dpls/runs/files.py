@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dpls.errors import UserError
+from dpls.runs import checked
 
 RECORDED = Path(__file__).parent.parent / "recorded"
 """Finished runs that come with the package; read-only, without checkpoints."""
@@ -29,19 +30,16 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
-def read_json(path: Path, folder: Path, what: str) -> dict[str, Any]:
-    """A file of a run or experiment, a table; a UserError in one sentence where it is none."""
+def read_json(path: Path, folder: Path, what: str, entries: Mapping[str, checked.Test] | None = None) -> dict[str, Any]:
+    """A file of a run or experiment, a table with these entries; a UserError in one sentence where it is none."""
     try:
-        content = json.loads(path.read_text())
-        if not isinstance(content, dict):
-            raise ValueError(f"it holds a {type(content).__name__}, no table")
+        return checked.table_of(checked.content_of(path.read_bytes()), entries or {})
     except FileNotFoundError:
         raise UserError(
             f"{folder} is not {what}: it has no {path.name}; list runs with `python -m dpls runs`"
         ) from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}); restore it or delete {folder.name}") from None
-    return content
+        raise checked.damaged(path, error, f"restore it or delete {folder.name}") from None
 
 
 def create_folder(path: Path) -> None:

@@ -1,16 +1,14 @@
 """A folder of runs: making one, listing them, finding one. No torch."""
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dpls.errors import UserError
+from dpls.runs.contents import ID
 from dpls.runs.directory import SCHEMA, Run
 from dpls.runs.files import RECORDED, now, write_json
-
-ID = re.compile(r"\d{4}-\d{2}-\d{2}_\d{6}_[0-9a-f]{4}")
 
 
 def create_run(runs: Path, content: Mapping[str, Any], epochs: int, label: str = "") -> Run:

@@ -16,6 +16,7 @@ from dpls.difficulty.verdict import Verdict, has_left_chance, verdict
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
+from dpls.text import display
 
 FEWEST_IMAGES = 5
 """A fall in accuracy of fewer images than these is no news."""
@@ -44,8 +45,9 @@ def row(run: Run) -> dict[str, Any]:
         for evaluation in best_of(found["evaluations"]):
             with_interval(evaluation)  # what a list shows of it is there
         return found
-    except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"run {run.id} is damaged ({type(error).__name__}: {error}); restore its files or delete it"
+    except Exception as error:  # whatever is wrong with it, it is a row
+        text = display(str(error))[:200]
+        reason = f"run {run.id} is damaged ({type(error).__name__}: {text}); restore its files or delete it"
         reason = str(error) if isinstance(error, UserError) else reason
         nothing = {
             "label": reason,

@@ -17,6 +17,7 @@ from streamlit.navigation.page import Page
 from dpls.errors import UserError
 from dpls.jobs.launchers import launcher, take_up
 from dpls.runs.files import runs_root
+from dpls.text import display
 from dpls.ui import address, menu
 
 log = logging.getLogger("dpls.app")
@@ -132,6 +133,7 @@ def show_error(error: UserError | str) -> None:
 
 def escape(text: str) -> str:
     """Text from outside (class names, labels, paths, errors) as Streamlit's Markdown shows it literally."""
+    text = display(text)
     for character in "\\`*_{}[]()<>#+-.!|$~:^=":
         text = text.replace(character, f"\\{character}")
     return text

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dpls.data.found import counted, display, first
+from dpls.data.found import counted, first
 from dpls.data.own.decoding import square, to_bytes
 from dpls.data.own.layout import in_order
 from dpls.data.own.levels import FULL, Kind, Levels, balance, narrow
 from dpls.errors import UserError
+from dpls.text import display
 
 SMALLEST, LARGEST, RESIZED = 8, 96, 32
 SHAPES = "(N, H, W), (N, H, W, 1, 3 or 4) or (N, 1, 3 or 4, H, W)"

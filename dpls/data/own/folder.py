@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from dpls.data.dataset import Dataset
-from dpls.data.found import Found, counted, display, first
+from dpls.data.found import Found, counted, first
 from dpls.data.own.decoding import Broken, decode
 from dpls.data.own.layout import LAYOUT, Listed, Listing, list_images
 from dpls.data.own.levels import FULL, Kind, Levels, balance
 from dpls.data.source import DataSource
 from dpls.errors import UserError
+from dpls.text import display
 
 SMALL_FILE = 32 * 1024  # bytes
 CHUNK = 128  # files a thread decodes before it asks for more

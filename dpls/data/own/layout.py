@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dpls.data.dataset import PARTS, TEST, TRAIN, VALIDATION
-from dpls.data.found import Found, counted, display, first, missing, needed, too_few
+from dpls.data.found import Found, counted, first, missing, needed, too_few
 from dpls.errors import UserError
+from dpls.text import display
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FOLDERS = {

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from dpls.data.dataset import TRAIN, Dataset
-from dpls.data.found import Found, display, missing, needed, too_few
+from dpls.data.found import Found, missing, needed, too_few
 from dpls.data.own.arrays import LARGEST, SMALLEST, Labels, as_images, as_labels, layout_of
 from dpls.data.own.layout import FOLDERS
 from dpls.data.source import DataSource
 from dpls.errors import UserError
+from dpls.text import display
 
 ARRAYS = "x_train and y_train, and optionally x_val, y_val, x_test, y_test and classes"
 IMAGES, LABELS = ("x", "images", "image", "imgs", "data"), ("y", "labels", "label", "targets", "target")
