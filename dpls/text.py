@@ -9,7 +9,7 @@ TURNING = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u206
 
 
 def display(name: str) -> str:
-    r"""One line that tables, pages and terminals can show: a byte that is no UTF-8 as ``\xe9``, a new line as ``\n``."""
+    r"""One line that pages and terminals can show: a byte that is no UTF-8 as ``\xe9``, a new line as ``\n``."""
     return "".join(_escaped(character) for character in name)
 
 

@@ -591,15 +591,13 @@ def test_what_a_browser_says_late_does_not_undo_a_start(trainable: Path) -> None
     """Trap: the page watches the run before, and a reload keeps it there."""
     earlier = make_run(trainable, label="earlier")
     app = open_page("train")
-    before = box(app, "Watch").key
+    late = app._tree.get_widget_states()
     run = make_run(trainable, number=8, label="started")
     app.session_state["started"] = run.id
     app.run()
-    assert box(app, "Watch").value == run.id
-    assert box(app, "Watch").key != before, "the browser still says what the box before held"
-    app.session_state[before] = earlier.id
-    app.run()
-    assert box(app, "Watch").value == app.session_state["watched"] == run.id
+    for _ in range(2):
+        app._run(late)  # what the browser held before it was told
+        assert box(app, "Watch").value == app.session_state["watched"] == run.id
     box(app, "Watch").set_value(earlier.id).run()
     assert app.session_state["watched"] == earlier.id
 

@@ -10,6 +10,7 @@ from dpls.methods.subset import Subset
 from dpls.recipe import make_config, override, preset_names, read_settings
 from dpls.runs import report
 from dpls.runs.directory import Run
+from dpls.runs.files import write_json
 from tests.made_runs import make_run
 
 
@@ -44,7 +45,9 @@ def two_runs(tmp_path: Path, first: np.ndarray, second: np.ndarray) -> tuple[Run
     runs = (make_run(tmp_path / "runs", number=1), make_run(tmp_path / "runs", number=2))
     for run, correct in zip(runs, (first, second), strict=True):
         table = pd.DataFrame({"id": np.arange(len(correct)), "correct": correct})
+        said = run.evaluation("clean_best") | {"n": len(correct), "accuracy": float(correct.mean())}
         table.to_parquet(run.evaluations / "clean_best.parquet")
+        write_json(run.evaluations / "clean_best.json", said)
     return runs
 
 

@@ -309,4 +309,8 @@ class Run:
 def _recipe(run: Run, changed: int) -> "RunConfig":  # noqa: ARG001
     from dpls.recipe import make_config  # here, so that a worker has its lock before it loads more than it needs
 
-    return make_config(run.config()["config"])
+    content = run.config()["config"]
+    try:
+        return make_config(content)
+    except (UserError, RecursionError) as error:
+        raise checked.damaged(run.config_file, error) from None

@@ -147,19 +147,21 @@ def bind(name: str, default: Any, allowed: Callable[[Any], bool], choices: str |
 
 
 def chosen_in(name: str, since: str | None) -> dict[str, Any]:
-    """Key and callback of a widget for a value, already bound, that the app sets, too: another widget ``since`` then.
+    """For a widget of a value, already bound, that the app sets, too: another widget ``since`` then.
 
     A browser that has not been told yet says what its widget held before, and that would count. Of a widget that is
     gone it counts for nothing.
     """
     key = f"{name} since {since}"
+    st.session_state[f"{name} chosen in"] = key
     if st.session_state.get(key) != st.session_state[name]:
         st.session_state[key] = st.session_state[name]
 
     def take() -> None:
-        st.session_state[name] = st.session_state[key]
+        if st.session_state[f"{name} chosen in"] == key:  # not of one that is gone, which Streamlit takes for a new one
+            st.session_state[name] = st.session_state[key]
 
-    return {"key": key, "on_change": take}
+    return {"key": key, "on_change": take, "persist_state": "session"}
 
 
 def is_linked(name: str) -> bool:

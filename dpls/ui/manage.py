@@ -118,8 +118,9 @@ def _shown(run: Run, row: dict[str, Any]) -> dict[str, Any]:
 def actions(run: Run) -> None:
     """Label, stop, resume, delete: for one run."""
     row = report.row(run)
+    damaged = row["state"] == "damaged"
     with st.container(border=True):
-        st.markdown(f"**{escape(row['label'] or run.id)}** · {run.id}")
+        st.markdown(f"**{escape((not damaged and row['label']) or run.id)}** · {run.id}")
         if row["error"]:
             st.markdown(f":red[{escape(row['error'])}]")
         for evaluation in row["evaluations"]:
@@ -135,10 +136,11 @@ def actions(run: Run) -> None:
             return
         if read_only():
             return
-        label = st.text_input("Label", value=row["label"], key=f"label {run.id}", max_chars=80)
-        if row["state"] != "damaged" and label != row["label"]:
-            run.write_label(label)
-            st.rerun()
+        if not damaged:
+            label = st.text_input("Label", value=row["label"], key=f"label {run.id}", max_chars=80)
+            if label != row["label"]:
+                run.write_label(label)
+                st.rerun()
         with st.container(horizontal=True):
             state = row["state"]
             if state in ("queued", "running"):
