@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from dpls.component import ENGINE, canonical, digest, validated
 from dpls.errors import UserError
@@ -27,6 +26,7 @@ from dpls.experiments.outcomes import Outcomes, gather
 from dpls.experiments.result import Result
 from dpls.recipe import anywhere, same_run
 from dpls.runs.checked import Test, is_count, is_list, is_table, is_text, or_none
+from dpls.runs.checked import table as checked_table
 from dpls.runs.contents import is_fingerprint, is_id
 from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, data_root, read_json, write_whole
@@ -54,6 +54,8 @@ ENTRIES: dict[str, Test] = {
     "judges": is_table(is_list(is_text)),
     "runs": is_table(is_id),
 }
+COLUMNS = {"seed": "iu", "id": "iu", "split": "O"}
+"""Of outcomes and of scores, with their kinds."""
 
 
 @dataclass(frozen=True)
@@ -176,10 +178,11 @@ class Stored:
         """Of the runs that have finished; read from the folder where all had when it was last asked."""
         if self.is_complete:
             try:
-                return Outcomes(*(pd.read_parquet(file) for file in self.tables))
-            except (OSError, ValueError) as error:
+                remedy = f"delete the folder of {self.id}"
+                return Outcomes(*(checked_table(file, COLUMNS, None, remedy) for file in self.tables))
+            except UserError:
                 if self.is_recorded or len(self.runs()) < len(self.content["arms"]):
-                    raise UserError(f"the outcomes of {self.id} are damaged ({error}); delete its folder") from None
+                    raise
         roles, content = self.runs(), self.content
         arms = {role: (str(name), int(seed)) for role, (name, seed) in content["arms"].items()}
         judges = {

@@ -294,7 +294,7 @@ class Run:
         file, said = self.evaluations / f"{name}.parquet", self.evaluation(name)
         remedy = f"delete it and {name}.json, then evaluate again"
         found = checked.table(file, {"id": "iu", "correct": "b"}, said["n"], remedy)
-        if abs(found["correct"].mean() - said["accuracy"]) > 1e-9 or not found["id"].isin(self.ids()).all():
+        if abs(found["correct"].mean() - said["accuracy"]) > 1e-9:
             raise checked.damaged(file, f"it does not fit {name}.json", remedy)
         return found
 

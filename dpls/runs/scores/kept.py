@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dpls.difficulty.measures import MEASURES
 from dpls.errors import UserError
+from dpls.runs.checked import table
 from dpls.runs.files import write_whole
 
 Array = NDArray[np.float64]
@@ -44,7 +45,4 @@ def keep(runs: Path, fingerprint: str, name: str, scores: Array) -> None:
 
 def load(file: Path) -> Array:
     """(N,), by id, higher = harder; NaN where there is none."""
-    try:
-        return pd.read_parquet(file)["score"].to_numpy(dtype=float)
-    except (OSError, ValueError, KeyError):
-        raise UserError(f"the scores {file.stem!r} are gone or cannot be read; import them again") from None
+    return table(file, {"id": "iu", "score": "f"}, None, "import these scores again")["score"].to_numpy(dtype=float)
