@@ -73,7 +73,7 @@ EXAMPLES = {
 }
 SIGNALS: dict[str, tuple[type[np.generic], ...]] = {
     "correct": (np.uint8,),
-    **dict.fromkeys(("p_true", "loss", "margin", "error_norm"), (np.float32,)),
+    **dict.fromkeys(("p_true", "loss", "margin", "error_norm"), (np.float32, np.float16)),
 }
 
 
