@@ -40,11 +40,12 @@ ROOMS = (
     "randomness",
     "fields",
     "component",
+    "disk",
     "errors",
     "text",
 )
 """From the top to the ground. ``dpls/__init__.py`` is above all: it names the public interface."""
-GROUND = ("machine", "device", "intervals", "randomness", "fields", "component", "errors", "text")
+GROUND = ("machine", "device", "intervals", "randomness", "fields", "component", "disk", "errors", "text")
 MOST_LINES, MOST_FILES, LONGEST_FUNCTION = 300, 12, 50
 FILES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "dpls").rglob("*.py")])
 PAGE_FILES = sorted((ROOT / "pages").glob("*.py"))

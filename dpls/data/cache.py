@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dpls import disk
 from dpls.component import digest
 from dpls.data.dataset import PARTS, Dataset
+from dpls.disk import built, placed
 from dpls.errors import UserError
 
 LAYOUT_NUMBER = 2  # goes into every key: raise it when the files below, or what a source decodes to, change
@@ -58,18 +59,24 @@ def fingerprint_of(dataset: Dataset) -> str:
 @contextmanager
 def _placed(target: Path) -> Iterator[Path]:
     """A directory to fill, moved to ``target`` when it is full; thrown away where another builder was quicker."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    aside.chmod(0o755)  # mkdtemp shuts out everyone else, and a cache may be shared
     try:
-        yield aside
-        try:
-            aside.rename(target)
-        except OSError:
-            if not target.is_dir():
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        with built(target) as aside:
+            yield aside
+    except OSError as error:
+        if not target.is_dir():
+            raise UserError(
+                f"cannot keep images in {str(target.parent)!r} ({error.strerror or error}); make room there, or choose"
+                " another folder with DPLS_DATA"
+            ) from error
+
+
+def sweep(root: Path) -> None:
+    """Removes what builders that died have left half made."""
+    for folder in (root, root / "sources"):
+        disk.sweep(folder, r"\.[0-9a-f]{20}-.+", folders=True)
+        for directory in folder.glob("[0-9a-f]*"):
+            disk.sweep(directory)
+    disk.sweep(root / "index")
 
 
 def _write(directory: Path, dataset: Dataset, meta: dict[str, Any], images_from: Path | None) -> None:
@@ -79,13 +86,18 @@ def _write(directory: Path, dataset: Dataset, meta: dict[str, Any], images_from:
         except OSError:  # a file system without hard links
             shutil.copyfile(images_from, directory / IMAGES)
     else:
-        np.save(directory / IMAGES, dataset.images)
+        _save(directory / IMAGES, dataset.images)
     for name in COLUMNS:
-        np.save(directory / f"{name}.npy", getattr(dataset, name))
+        _save(directory / f"{name}.npy", getattr(dataset, name))
     counts = {name: int((dataset.part == index).sum()) for index, name in enumerate(PARTS)}
     content = {"classes": dataset.classes, "counts": counts, "shape": dataset.images.shape[1:], "said": dataset.said}
     content |= meta
     (directory / META).write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    with path.open("wb") as file:
+        disk.save_array(file, array)
 
 
 def _read(directory: Path, final: bool) -> Dataset:
@@ -119,8 +131,9 @@ def open_source(root: Path, key: str, build: Callable[[], Dataset]) -> tuple[Dat
     directory = root / "sources" / key
     dataset = _read_or_clear(directory, final=False)
     if dataset is None:
+        decoded = build()
         with _placed(directory) as aside:
-            _write(aside, build(), {}, None)
+            _write(aside, decoded, {}, None)
         dataset = _read(directory, final=False)
     return dataset, directory / IMAGES
 
@@ -135,7 +148,7 @@ def store(root: Path, dataset: Dataset, meta: dict[str, Any], images_from: Path 
     if known is None:
         with _placed(root / fingerprint) as aside:
             _write(aside, dataset, {**meta, "fingerprint": fingerprint}, images_from)
-            np.save(aside / HASHES, image_hashes(dataset.images))
+            _save(aside / HASHES, image_hashes(dataset.images))
     elif known.said != dataset.said:  # the same images, come by in another way
         _say(root / fingerprint / META, dataset.said)
     return fingerprint
@@ -156,10 +169,8 @@ def _say(file: Path, said: Sequence[str]) -> None:
 
 def _replace(file: Path, text: str) -> None:
     """A whole file, or what it was before."""
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".", delete=False, encoding="utf-8") as aside:
-        aside.write(text)
-    Path(aside.name).chmod(0o644)
-    Path(aside.name).replace(file)
+    with placed(file, sync=False) as aside:
+        aside.write(text.encode())
 
 
 def open_dataset(root: Path, fingerprint: str) -> Dataset:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dpls.disk import placed
+
 
 class Store:
     """The files of one evaluation. For the holder of the run's lock: opening it mends what a crash left.
@@ -96,9 +98,5 @@ def _readable(content: bytes) -> Iterator[Any]:
 
 def _place(path: Path, content: bytes) -> None:
     """Writes a file aside, brings it to the disk and moves it into place: it commits what was written before it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("wb") as file:
+    with placed(path) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)

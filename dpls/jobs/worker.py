@@ -4,21 +4,24 @@ Every launcher starts this, as ``python -m dpls work DIR``; a second call resume
 anything heavy is imported.
 """
 
+import json
 import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from dpls.disk import FULL, keep_spare, write_over
 from dpls.errors import UserError
 from dpls.jobs.queue import WAITING, hindrance
 from dpls.jobs.slots import slot
 from dpls.runs.directory import Run
-from dpls.runs.files import data_root, now
+from dpls.runs.files import SPARE, data_root, now
 
 if TYPE_CHECKING:
     from dpls.recipe import RunConfig
@@ -51,30 +54,59 @@ def work(run: Run, if_queued: bool = False) -> None:
             raise Stopped(asked=True)
         if hindered := hindrance(run):
             raise UserError(f"run {run.id} cannot start yet: {hindered[1]}")
-        handler = logging.FileHandler(run.log_file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handler = _Log(run.log_file, delay=True)
         log.setLevel(logging.DEBUG)
         log.addHandler(handler)
         before, asked = signal.signal(signal.SIGTERM, _stop), threading.Event()
         try:
+            keep_spare(run.path / SPARE)
             run.write_status(state="queued", stage=None, finished=None, error=None)
             with _stop_on_request(run, asked), slot(device, run.id, log.info) as taken:
                 run.write_status(state="running", started=now(), slot=taken)
                 _work(run)
+            (run.path / SPARE).unlink(missing_ok=True)
             run.write_status(state="done", finished=now(), stage=None)
         except (Stopped, KeyboardInterrupt) as stop:
-            run.write_status(state="cancelled", finished=now(), stage=None)
+            _write_last_status(run, state="cancelled", finished=now(), stage=None)
             log.info("stopped; resume with: python -m dpls work %s", run.path)
             raise Stopped(asked=isinstance(stop, Stopped) and asked.is_set()) from None
         except Exception as error:
             reason = explain(error)
             log.debug("", exc_info=True)
-            run.write_status(state="failed", finished=now(), stage=None, error=reason)
+            _write_last_status(run, state="failed", finished=now(), stage=None, error=reason)
             raise UserError(reason) from error
         finally:
             signal.signal(signal.SIGTERM, before)
             log.removeHandler(handler)
             handler.close()
+
+
+class _Log(logging.FileHandler):
+    """The run's log. A line the disk has no room for is left out: what the run writes itself will say so."""
+
+    def __init__(self, file: Path, delay: bool) -> None:
+        super().__init__(file, delay=delay)
+        self.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None: ...
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
+def _write_last_status(run: Run, **changes: Any) -> None:
+    """How it ended; on a full disk in the room that was kept for it."""
+    try:
+        run.write_status(**changes)
+    except OSError:
+        with suppress(OSError):  # else it reads as interrupted
+            content = json.dumps(run.status() | changes, indent=1) + "\n"
+            write_over(run.path / SPARE, run.path / "status.json", content.encode())
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
@@ -114,8 +146,10 @@ def explain(error: BaseException) -> str:
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text:
         return f"out of memory ({text[:120]}); choose a smaller optimiser.batch_size or net, or another device"
     if isinstance(error, OSError) and error.strerror:
-        file = error.filename or "a file of the run"
-        return f"cannot write or read {file} ({error.strerror}); make room or mend its rights, then resume"
+        file, why = error.filename or "a file of the run", error.strerror
+        if error.errno in FULL:
+            return f"the disk is full: cannot write {file} ({why}); make room, then resume"
+        return f"cannot write or read {file} ({why}); mend its rights, then resume"
     return f"{type(error).__name__}: {text}; the log has the details"
 
 
@@ -144,9 +178,10 @@ def _as_begun(run: Run, config: "RunConfig") -> "RunConfig":
 
 def _images_of(run: Run, config: Any) -> Any:
     """The data set the run was made for: from the cache, or built again from the source if that has not changed."""
-    from dpls.data.cache import open_dataset
+    from dpls.data.cache import open_dataset, sweep
 
     root, expected = data_root(run.path.parent), run.config()["fingerprint"]
+    sweep(root)
     if not (root / expected).exists():
         _, found = config.data(root)
         if found != expected:

@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from dpls.errors import UserError
-from dpls.runs import checked, contents
-from dpls.runs.files import RECORDED, read_json, write_json, write_whole
+from dpls.runs import checked, contents, record
+from dpls.runs.files import RECORDED, read_json, tidy, write_json, write_whole
 from dpls.text import display
 
 if TYPE_CHECKING:
@@ -129,13 +129,15 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Held by whoever writes; the kernel frees it when that process dies, however it dies."""
+        """Held by whoever writes; the kernel frees it when that process dies, however it dies. What such a one left
+        half written is swept up."""
         lock = FileLock(self.path / "run.lock", timeout=1)
         try:
             lock.acquire()
         except Timeout:
             raise UserError(f"run {self.id} is being worked on by another process; wait for it or cancel it") from None
         try:
+            tidy(self.path)
             yield
         finally:
             lock.release()
@@ -186,20 +188,11 @@ class Run:
         self, ids: np.ndarray, signals: Mapping[str, tuple[np.dtype, float | int]], epochs: int
     ) -> None:
         """Empty (epochs, N) arrays: {signal: (dtype, value for "not seen")}; the whole run's need, at once."""
-        folder = self.path / "dynamics"
-        folder.mkdir(exist_ok=True)
-        np.save(folder / "ids.npy", ids)
-        for name, (dtype, unseen) in signals.items():
-            array = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (epochs, len(ids)))
-            array[:] = unseen
-            array.flush()
+        record.create(self.path / "dynamics", ids, signals, epochs)
 
     def write_dynamics(self, epoch: int, signals: Mapping[str, np.ndarray]) -> None:
         """Fills an epoch's rows, {signal: (N,)}; they exist once ``commit`` has written the epoch's row of metrics."""
-        for name, values in signals.items():
-            array = np.lib.format.open_memmap(self.path / "dynamics" / f"{name}.npy", "r+")
-            array[epoch - 1] = values
-            array.flush()
+        record.write_rows(self.path / "dynamics", epoch, signals)
 
     def dynamics(self, epochs: int | None = None) -> dict[str, np.ndarray]:
         """{signal: (epochs, N)}: memory maps of the committed epochs, or of as many as asked for."""

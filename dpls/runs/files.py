@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dpls.disk import HIDDEN, placed, sweep
 from dpls.errors import UserError
 from dpls.runs import checked
 
 RECORDED = Path(__file__).parent.parent / "recorded"
 """Finished runs that come with the package; read-only, without checkpoints."""
+SPARE = "spare"
+"""A file of a run that is not done: room for its last status, should the disk be full by then."""
 
 
 def now() -> str:
@@ -21,9 +24,14 @@ def now() -> str:
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Writes a file aside and moves it into place, so that no reader ever sees half of it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(content.encode() if isinstance(content, str) else content)
-    aside.replace(path)
+    with placed(path, sync=False) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def tidy(folder: Path) -> None:
+    """Sweeps up what dead processes left half written in a folder of files, and in the folders there."""
+    for place in (folder, *(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())):
+        sweep(place, rf"{HIDDEN}|.+\.aside")  # earlier versions called them so
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

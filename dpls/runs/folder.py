@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dpls.disk import built, keep_spare, sweep
 from dpls.errors import UserError
 from dpls.runs.contents import ID
 from dpls.runs.directory import SCHEMA, Run
-from dpls.runs.files import RECORDED, now, write_json
+from dpls.runs.files import RECORDED, SPARE, now, write_json
 
 
 def create_run(runs: Path, content: Mapping[str, Any], epochs: int, label: str = "") -> Run:
@@ -17,23 +18,28 @@ def create_run(runs: Path, content: Mapping[str, Any], epochs: int, label: str =
     fraction = moment.microsecond * 0x10000 // 1_000_000  # of the second, so that ids sort as runs were made
     ident = f"{moment:%Y-%m-%d_%H%M%S}_{fraction:04x}"
     try:
-        runs.mkdir(parents=True, exist_ok=True)
-        aside = runs / f".{ident}"
-        for folder in ("checkpoints", "evaluations"):
-            (aside / folder).mkdir(parents=True)
-        write_json(aside / "config.json", {"schema": SCHEMA, **content})
-        write_json(
-            aside / "status.json",
-            {"state": "queued", "epoch": 0, "epochs": epochs, "device": None, "created": now(), "error": None},
-        )
-        if label:
-            Run(aside).write_label(label)
-        aside.rename(runs / ident)
+        sweep_runs(runs)
+        with built(runs / ident) as aside:
+            for folder in ("checkpoints", "evaluations"):
+                (aside / folder).mkdir()
+            write_json(aside / "config.json", {"schema": SCHEMA, **content})
+            write_json(
+                aside / "status.json",
+                {"state": "queued", "epoch": 0, "epochs": epochs, "device": None, "created": now(), "error": None},
+            )
+            keep_spare(aside / SPARE)
+            if label:
+                Run(aside).write_label(label)
     except OSError as error:
         raise UserError(
             f"cannot write to the runs folder {str(runs)!r} ({error.strerror}); choose another with --runs DIR"
         ) from None
     return Run(runs / ident)
+
+
+def sweep_runs(runs: Path) -> None:
+    """Removes runs of a folder that were never finished making."""
+    sweep(runs, rf"\.{ID.pattern}(-.*)?", folders=True)
 
 
 def list_runs(runs: Path) -> list[Run]:

@@ -3,6 +3,7 @@
 A state is written first, weights last, each whole; so a state exists once its weights do.
 """
 
+import io
 import math
 import os
 import re
@@ -13,14 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from dpls.difficulty.record import RECORDED, unseen
+from dpls.disk import placed
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
 from dpls.training.learner import Learner
+
+STATE_FILE = re.compile(r"epoch_(\d{4,})\.(safetensors|state\.pt)")
 
 
 def _weights(run: Run, epoch: int) -> Path:
@@ -32,16 +36,17 @@ def _state(run: Run, epoch: int) -> Path:
 
 
 def save_weights(net: nn.Module, path: Path, epoch: int) -> None:
-    aside = path.with_name(f".{path.name}")
-    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, aside, metadata={"epoch": str(epoch)})
-    aside.replace(path)
+    content = save({k: v.contiguous() for k, v in net.state_dict().items()}, metadata={"epoch": str(epoch)})
+    with placed(path) as file:
+        file.write(content)
 
 
 def save_state(run: Run, epoch: int, learner: Learner) -> None:
     """Everything the next epoch needs that cannot be derived from the configuration."""
-    aside = _state(run, epoch).with_suffix(".aside")
-    torch.save({"epoch": epoch, **learner.state()}, aside)
-    aside.replace(_state(run, epoch))
+    content = io.BytesIO()  # torch itself, writing to a full disk, ends the process
+    torch.save({"epoch": epoch, **learner.state()}, content)
+    with placed(_state(run, epoch)) as file:
+        file.write(content.getbuffer())
     save_weights(learner.net, _weights(run, epoch), epoch)
 
 
@@ -79,16 +84,17 @@ def load_state(run: Run, epoch: int, learner: Learner) -> None:
 
 def stored_epochs(run: Run) -> list[int]:
     """Epochs whose full state is there, ascending."""
-    names = re.compile(r"epoch_(\d{4,})\.safetensors")
-    found = [int(m[1]) for f in run.checkpoints.glob("epoch_*.safetensors") if (m := names.fullmatch(f.name))]
+    found = [int(m[1]) for f in run.checkpoints.glob("epoch_*.safetensors") if (m := STATE_FILE.fullmatch(f.name))]
     return sorted(epoch for epoch in found if _state(run, epoch).exists())
 
 
 def forget_states(run: Run, keep: set[int]) -> None:
-    """Deletes the full states of all other epochs."""
-    for epoch in set(stored_epochs(run)) - keep:
-        _weights(run, epoch).unlink()
-        _state(run, epoch).unlink()
+    """Deletes the full states of all other epochs, and halves of states."""
+    whole = keep & set(stored_epochs(run))
+    wanted = {file for epoch in whole for file in (_weights(run, epoch), _state(run, epoch))}
+    for file in sorted(set(run.checkpoints.glob("epoch_*")) - wanted):  # weights first: without them there is no state
+        if STATE_FILE.fullmatch(file.name):
+            file.unlink()
 
 
 def adopt_state(parent: Run, child: Run, epoch: int) -> None:
@@ -100,8 +106,8 @@ def adopt_state(parent: Run, child: Run, epoch: int) -> None:
         try:
             os.link(source, target)
         except OSError:
-            shutil.copy2(source, target.with_suffix(".aside"))
-            target.with_suffix(".aside").replace(target)
+            with source.open("rb") as content, placed(target) as file:
+                shutil.copyfileobj(content, file)
 
 
 def find_checkpoint(run: Run, name: str) -> tuple[Path, int]:
@@ -148,6 +154,7 @@ def resume(config: RunConfig, run: Run, count: int, learner: Learner) -> tuple[i
     if epoch:
         load_state(run, epoch, learner)
     run.keep_metrics(rows[:epoch])
+    forget_states(run, {e for e in (epoch, *config.borders) if e <= epoch})  # a kill may have left one too many
     own = [row[config.selection.column] for row in rows[config.last_phase_start : epoch]]
     return epoch, max((score for score in own if score is not None), default=-math.inf)
 

@@ -1,0 +1,42 @@
+"""The arrays of the record, ``dynamics/<signal>.npy``: made with room for all epochs, then filled row by row. No torch.
+
+By ordinary writes. On a full disk these are errors, which can be said; a write through a memory map ends the process.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dpls.disk import placed, save_array
+
+
+def create(folder: Path, ids: np.ndarray, signals: Mapping[str, tuple[np.dtype, float | int]], epochs: int) -> None:
+    """Unseen (epochs, N) arrays, byte for byte on the disk: {signal: (dtype, value for "not seen")}."""
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.npy"):  # of a start that came to no epoch: not two of them at once
+        old.unlink()
+    with placed(folder / "ids.npy") as file:
+        save_array(file, ids)
+    for name, (dtype, unseen) in signals.items():
+        row = np.full(len(ids), unseen, dtype).tobytes()
+        with placed(folder / f"{name}.npy") as file:
+            head = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (epochs, len(ids))}
+            np.lib.format.write_array_header_1_0(file, head)
+            for _ in range(epochs):
+                file.write(row)
+
+
+def write_rows(folder: Path, epoch: int, signals: Mapping[str, np.ndarray]) -> None:
+    """Fills an epoch's rows, {signal: (N,)}, and brings them to the disk."""
+    for name, values in signals.items():
+        path = folder / f"{name}.npy"
+        with path.open("r+b") as file:
+            np.lib.format.read_magic(file)
+            _, _, dtype = np.lib.format.read_array_header_1_0(file)
+            row = values.astype(dtype).tobytes()
+            file.seek(file.tell() + (epoch - 1) * len(row))
+            file.write(row)
+            file.flush()
+            os.fsync(file.fileno())
