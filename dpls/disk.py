@@ -106,8 +106,11 @@ def same_disk(a: Path, b: Path) -> bool:
 
 
 def size_in_words(size: float) -> str:
-    """e.g. ``40 MB``, ``1.5 GB``."""
-    return f"{max(1, size / 1e6):,.0f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
+    """e.g. ``300 kB``, ``40 MB``, ``1.5 GB``."""
+    unit, name = next(
+        (unit, name) for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if size >= unit or unit == 1e3
+    )
+    return f"{size / unit:,.{1 if name == 'GB' else 0}f} {name}"
 
 
 class _Writer:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dpls.cli import checking, looking, making, settings
+from dpls.disk import FULL
 from dpls.errors import UserError
 from dpls.runs.files import runs_root
 
@@ -31,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:
-        print(f"dpls: cannot read or write: {error}", file=sys.stderr)
+        what = f"the disk is full ({error}); make room" if error.errno in FULL else f"cannot read or write: {error}"
+        print(f"dpls: {what}", file=sys.stderr)
         return 2
 
 

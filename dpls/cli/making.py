@@ -102,7 +102,7 @@ def _train(args: argparse.Namespace) -> int:
 
 def _experiment(args: argparse.Namespace) -> int:
     from dpls.experiments.conduct import start, submit_all
-    from dpls.experiments.cost import cost, said_of_ties
+    from dpls.experiments.cost import check_room_for, cost, said_of_ties
     from dpls.experiments.foreground import work_through
     from dpls.experiments.kinds import read_experiment
     from dpls.jobs.launchers import launcher
@@ -119,6 +119,7 @@ def _experiment(args: argparse.Namespace) -> int:
         for line in said_of_ties(experiment, args.runs):
             print(line)
         return 0
+    check_room_for(experiment, args.runs)
     if args.detach:
         print(start(experiment, args.runs, launcher()).id)
         return 0

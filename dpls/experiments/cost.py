@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 
 from dpls.data import TRAIN, VALIDATION, Dataset
-from dpls.data.source import Outline
-from dpls.difficulty.record import RECORDED, Epoch
+from dpls.difficulty.record import Epoch
+from dpls.disk import size_in_words
 from dpls.errors import UserError
 from dpls.evaluations.judge import correct
 from dpls.experiments.base import ByDifficulty, Experiment, Planned
@@ -22,6 +22,7 @@ from dpls.experiments.compare import ties
 from dpls.experiments.conduct import check_plan
 from dpls.experiments.stored import Stored, identify
 from dpls.jobs.estimate import epoch_passes, forward_operations, in_words, outline_of, total_passes, training_passes
+from dpls.jobs.room import bytes_of_run, check_room
 from dpls.recipe import Phase, RunConfig, same_run
 from dpls.runs.files import data_root
 from dpls.training.loop import Parts, build, sweep, train_epoch
@@ -71,9 +72,8 @@ class Cost(NamedTuple):
             return f"All {self.runs} runs are there already; nothing needs to be trained."
         old = self.runs - self.new
         there = f"; {old} {'is' if old == 1 else 'are'} there already" if old else ""
-        size = f"{self.size / 1e6:,.0f} MB" if self.size < 1e9 else f"{self.size / 1e9:,.1f} GB"
         new = f"{self.new} run{'s' * (self.new > 1)} to train{there}"
-        return f"{new}: about {in_words(self.seconds)} of this machine, {size} of its disk."
+        return f"{new}: about {in_words(self.seconds)} of this machine, {size_in_words(self.size)} of its disk."
 
 
 def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = None) -> Cost:
@@ -100,8 +100,15 @@ def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = Non
         other = PER_RUN + PER_EPOCH * (config.epochs - done)
         seconds += operations / rates[kind].undisturbed + other
         processor += operations / rates[kind].processor + other
-        size += _bytes(config, sizes)
+        size += bytes_of_run(config, sizes)
     return Cost(len(plan), len(new), seconds, processor, size)
+
+
+def check_room_for(experiment: Experiment, runs: Path) -> None:
+    """Whether all its runs that are not there yet have room on the disk; that of each is looked at when it is made."""
+    new = _missing(experiment, experiment.plan(), runs)
+    if new and (dataset := experiment.base.data.known(data_root(runs))):
+        check_room(runs, sum(bytes_of_run(planned.config, outline_of(dataset)) for planned in new))
 
 
 def said_of_ties(experiment: Experiment, runs: Path) -> list[str]:
@@ -179,12 +186,3 @@ class _Silent:
     def images(self, count: int) -> None: ...
 
     def epoch(self, row: dict[str, object]) -> None: ...
-
-
-def _bytes(config: RunConfig, sizes: Outline) -> float:
-    """Record, and states at the borders and the end: weights and momentum, the best weights."""
-    with torch.device("meta"):
-        net = torch.nn.Sequential(*config.net.layers(sizes.channels, sizes.classes))
-    weights = 4 * sum(p.numel() for p in net.parameters())
-    signals = sum(dtype.itemsize for dtype in RECORDED.values())
-    return config.epochs * sum(sizes.counts) * signals + weights * (2 * (len(config.borders) + 1) + 1)

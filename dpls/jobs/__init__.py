@@ -8,5 +8,6 @@ slots       who may compute now
 worker      the life of a run: lock, slot, training, how it ended
 finish      what follows the last epoch: evaluations, tables, manifest
 estimate    how long a run will take
+room        what a run needs on disks, and whether there is so much room
 console     how far it is, for terminal, log and pages
 """

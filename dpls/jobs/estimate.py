@@ -13,6 +13,7 @@ from dpls.data import PARTS, TEST, TRAIN, VALIDATION, Dataset
 from dpls.data.source import Outline
 from dpls.device import resolve_device
 from dpls.errors import UserError
+from dpls.jobs.room import bytes_of_run
 from dpls.nets.networks import Net
 from dpls.recipe import Phase, RunConfig
 from dpls.runs.directory import Run
@@ -23,10 +24,11 @@ seen on adversarially trained ones from 0.2 (on the hardest fifth alone) to 0.85
 
 
 class Duration(NamedTuple):
-    """Seconds of training and evaluation, and what they were reckoned from, in words."""
+    """Seconds of training and evaluation, what they were reckoned from, in words, and bytes on the disk."""
 
     seconds: float
     basis: str
+    size: int
 
 
 def outline_of(dataset: Dataset) -> Outline:
@@ -115,7 +117,9 @@ def estimate(config: RunConfig, runs: Iterable[Run], root: Path) -> Duration | N
     net = ("another network, so very roughly", "a network of the kind, so roughly", "the same network and images")[
         alike
     ]
-    return Duration(seconds, f"from the speed of {run.label() or run.id}, {where}, with {net}")
+    return Duration(
+        seconds, f"from the speed of {run.label() or run.id}, {where}, with {net}", bytes_of_run(config, sizes)
+    )
 
 
 def _likeness(run: Run, config: RunConfig) -> tuple[int, bool, bool, str, float] | None:

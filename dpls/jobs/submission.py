@@ -7,6 +7,8 @@ import numpy as np
 from dpls.data import TRAIN, Dataset
 from dpls.device import resolve_device, resolve_precision
 from dpls.errors import UserError
+from dpls.jobs.estimate import sizes_of
+from dpls.jobs.room import bytes_of_images, bytes_of_run, check_room
 from dpls.recipe import ENGINE, RunConfig, hash_at
 from dpls.runs.choice import check_scores, scores_of
 from dpls.runs.directory import Run
@@ -24,7 +26,9 @@ def submit(
     as it waits for the runs whose scores choose its examples. ``experiment``: the one it was made for.
     """
     device = resolve_device(config.device)
+    _check_room(config, runs)
     dataset, fingerprint = config.data(data_root(runs))
+    _check_room(config, runs)  # its images are known now, and in the cache
     _check(config, runs, dataset, fingerprint)
     precision = str(resolve_precision(config.precision, device)).removeprefix("torch.")
     parent = find_parent(config, runs, fingerprint, precision) if after is None else _branch(config, after, fingerprint)
@@ -40,6 +44,12 @@ def submit(
         "config": config.model_dump(mode="json"),
     }
     return create_run(runs, content, config.epochs, label)
+
+
+def _check_room(config: RunConfig, runs: Path) -> None:
+    sizes, cached = sizes_of(config, data_root(runs)), config.data.known(data_root(runs)) is not None
+    if sizes is not None:
+        check_room(runs, bytes_of_run(config, sizes), 0 if cached else bytes_of_images(config, sizes))
 
 
 def _branch(config: RunConfig, after: Run, fingerprint: str) -> dict[str, str | int]:

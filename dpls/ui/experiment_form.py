@@ -121,6 +121,9 @@ def start(experiment: Experiment) -> None:
     """Lays out its runs and starts them; the form closes, so that what runs is seen."""
 
     def action() -> dict[str, str]:
+        from dpls.experiments.cost import check_room_for
+
+        check_room_for(experiment, runs_root())
         started = conduct.start(experiment, runs_root(), launcher())
         return {"started experiment": started.id, "close": f"start {started.kind}"}
 

@@ -7,6 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dpls.data import Data
 from dpls.data.found import Found
+from dpls.disk import size_in_words
 from dpls.errors import UserError
 from dpls.jobs.estimate import Duration, estimate, in_words
 from dpls.jobs.launchers import launcher
@@ -228,7 +229,9 @@ def offer(config: RunConfig | None, label: str) -> None:
         if hint:
             st.markdown(f":material/folder_open: {hint}")
         elif cost:
-            st.caption(f"About {in_words(cost.seconds)}, {escape(cost.basis)}.")
+            st.caption(
+                f"About {in_words(cost.seconds)}, {escape(cost.basis)}. It needs {size_in_words(cost.size)} of disk."
+            )
         elif config:
             st.caption("How long it takes is known once it runs: its images have not been read yet.")
     capacity = launcher().capacity()
