@@ -1,10 +1,10 @@
-# make app | demo | test | doctor: each sets up what is missing first.
+# make app | demo | test | kills | doctor: each sets up what is missing first.
 PYTHON ?= python3
 VENV := .venv
 NATURAL := --set 'sweep=[]' --set 'doses=[]' --set standard=false
 PY := $(VENV)/bin/python
 
-.PHONY: setup app demo test doctor recorded recorded-experiments lock clean
+.PHONY: setup app demo test kills doctor recorded recorded-experiments lock clean
 
 setup: $(VENV)/.ready
 
@@ -30,6 +30,10 @@ test: setup
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m pytest -n 2 --dist loadfile
+
+# Runs killed 500 times, about six minutes; the suite does it 42 times.
+kills: setup
+	$(PY) -m tests.kills 500
 
 doctor: setup
 	$(PY) -m dpls doctor

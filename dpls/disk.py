@@ -9,7 +9,6 @@ import fcntl
 import os
 import re
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -84,15 +83,13 @@ def keep_spare(path: Path) -> None:
 
 
 def write_over(spare: Path, path: Path, content: bytes) -> None:
-    """Writes a whole file in the room that was kept for it; the room of the file before is kept for the next."""
+    """Writes a whole file in the room that was kept for it, which is used up."""
     with spare.open("r+b") as file:
         file.write(content)
         file.truncate()
         file.flush()
         os.fsync(file.fileno())
     spare.replace(path)
-    with suppress(OSError):
-        keep_spare(spare)
 
 
 def free(folder: Path) -> int:
@@ -121,7 +118,8 @@ class _Writer:
 
 
 def _author() -> str:
-    return f"{os.getpid()}-{threading.get_ident()}"
+    """Another one each time: two may write the same, on two machines that share a disk with equal process ids."""
+    return f"{os.getpid()}-{os.urandom(4).hex()}"
 
 
 def _there(folder: Path) -> Path:
@@ -131,7 +129,7 @@ def _there(folder: Path) -> Path:
 
 def _locked_file(path: Path) -> BinaryIO:
     while True:
-        file = path.open("wb")
+        file = path.open("xb")
         if _lock(file.fileno(), path):
             return file
         file.close()
@@ -139,7 +137,7 @@ def _locked_file(path: Path) -> BinaryIO:
 
 def _locked_folder(path: Path) -> int:
     while True:
-        path.mkdir(exist_ok=True)
+        path.mkdir()
         with suppress(FileNotFoundError):
             handle = os.open(path, os.O_RDONLY)
             if _lock(handle, path):
@@ -162,6 +160,8 @@ def _remove_unless_locked(path: Path) -> None:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.stat().st_ino != os.fstat(handle).st_ino:  # it was whole, and moved, before it was locked here
+                return
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         finally:
             os.close(handle)

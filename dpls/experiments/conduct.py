@@ -15,7 +15,7 @@ from dpls.jobs.launchers import Launcher, take_up
 from dpls.jobs.queue import WAITING, hindrance
 from dpls.recipe import same_run
 from dpls.runs.directory import SCHEMA, Run
-from dpls.runs.files import create_folder, data_root, now, write_json
+from dpls.runs.files import create_folder, data_root, now, tidy, write_json
 
 
 def start(experiment: Experiment, runs: Path, launcher: Launcher) -> Stored:
@@ -38,6 +38,7 @@ def submit_all(experiment: Experiment, runs: Path) -> Stored:
     check_plan(experiment, plan, runs)
     create_folder(path)
     with _lock(stored):
+        tidy(path)
         stored = _begun(path, settings, experiment, plan)
         content, known = dict(stored.content), None
         ids: dict[str, str] = {role: run.id for role, run in stored.players().items()}

@@ -64,8 +64,7 @@ def work(run: Run, if_queued: bool = False) -> None:
             with _stop_on_request(run, asked), slot(device, run.id, log.info) as taken:
                 run.write_status(state="running", started=now(), slot=taken)
                 _work(run)
-            (run.path / SPARE).unlink(missing_ok=True)
-            run.write_status(state="done", finished=now(), stage=None)
+            _write_into_spare(run, state="done", finished=now(), stage=None)
         except (Stopped, KeyboardInterrupt) as stop:
             _write_last_status(run, state="cancelled", finished=now(), stage=None)
             log.info("stopped; resume with: python -m dpls work %s", run.path)
@@ -100,13 +99,19 @@ class _Log(logging.FileHandler):
 
 
 def _write_last_status(run: Run, **changes: Any) -> None:
-    """How it ended; on a full disk in the room that was kept for it."""
-    try:
-        run.write_status(**changes)
-    except OSError:
-        with suppress(OSError):  # else it reads as interrupted
-            content = json.dumps(run.status() | changes, indent=1) + "\n"
-            write_over(run.path / SPARE, run.path / "status.json", content.encode())
+    """How it ended, however full the disk; the room of the status before is kept for the next."""
+    with suppress(OSError):
+        try:
+            _write_into_spare(run, **changes)
+        except FileNotFoundError:  # there was no room for a spare
+            run.write_status(**changes)
+        keep_spare(run.path / SPARE)
+
+
+def _write_into_spare(run: Run, **changes: Any) -> None:
+    """Changes entries of the status in the room that was kept for it."""
+    content = json.dumps(run.status() | changes, indent=1) + "\n"
+    write_over(run.path / SPARE, run.path / "status.json", content.encode())
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

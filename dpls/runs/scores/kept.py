@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dpls.difficulty.measures import MEASURES
 from dpls.errors import UserError
 from dpls.runs.checked import table
-from dpls.runs.files import write_whole
+from dpls.runs.files import tidy, write_whole
 
 Array = NDArray[np.float64]
 NAME = re.compile(r"[\w.() +-]{1,40}")
@@ -38,6 +38,7 @@ def keep(runs: Path, fingerprint: str, name: str, scores: Array) -> None:
         raise UserError(f"{name!r} is the name of a measure; choose another")
     file = file_of(runs, fingerprint, name)
     file.parent.mkdir(parents=True, exist_ok=True)
+    tidy(file.parent)
     buffer = io.BytesIO()
     pd.DataFrame({"id": np.arange(len(scores)), "score": scores}).to_parquet(buffer, index=False)
     write_whole(file, buffer.getvalue())
