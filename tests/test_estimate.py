@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dpls.data.source import Outline
+from dpls.disk import size_in_words
 from dpls.jobs.estimate import (
     ATTACKED_SHARE,
     epoch_passes,
@@ -17,6 +18,7 @@ from dpls.jobs.estimate import (
     speed,
     total_passes,
 )
+from dpls.jobs.room import bytes_of_run
 from dpls.nets.networks import SmallCNN, WideResNet
 from dpls.recipe import make_config, override, preset_names, read_settings
 from dpls.runs.directory import Run
@@ -74,6 +76,7 @@ def test_an_estimate_is_exact_for_the_run_it_comes_from(tmp_path: Path) -> None:
     training = found.seconds * epochs / total_passes(c, sizes.counts)
     assert training == pytest.approx(seconds, rel=0.5), "the median epoch stands for all"
     assert "here" in found.basis
+    assert found.size == bytes_of_run(c, sizes)
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -97,4 +100,5 @@ def test_nothing_to_go_by(tmp_path: Path) -> None:
 
 
 def test_words() -> None:
+    assert [size_in_words(s) for s in (700, 300_000, 41e6, 1.54e9)] == ["1 kB", "300 kB", "41 MB", "1.5 GB"]
     assert [in_words(s) for s in (3, 47, 150, 9000)] == ["10 s", "50 s", "2 min", "2.5 h"]

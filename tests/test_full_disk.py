@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dpls import disk
@@ -28,6 +29,7 @@ from dpls.runs.directory import Run
 from dpls.runs.files import write_json
 from dpls.runs.folder import list_runs
 from tests.kills import configuration, content
+from tests.test_experiments import PRUNING, experiment
 from tests.test_run import config, finish
 
 SHORT = ('phases=[{"until":1},{"until":2,"factors":{"kind":"dpls","lambda_min":0.5}}]', "evaluations=[]")
@@ -169,6 +171,27 @@ def test_a_disk_that_fills_while_a_run_is_made_leaves_none_and_nothing(tmp_path:
     assert run.label() == "a label"
 
 
+def test_an_evaluation_on_a_full_disk_leaves_the_run_as_it_was_and_can_be_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = finished(tmp_path / "runs")
+    status, table = run.status(), run.examples_file.read_bytes()
+    command = ["evaluate", run.id, "--attack", "pgd1", "--runs", str(tmp_path / "runs")]
+    for number in range(100):
+        with full_disk(run.path, number) as limited:
+            code = main(command)
+        if not limited.failed:
+            break
+        assert code == 2
+        said = capsys.readouterr().err
+        assert said.startswith("dpls: the disk is full (")
+        assert said.count("\n") == 1
+        assert (run.status(), run.examples_file.read_bytes(), hidden(run.path)) == (status, table, [])
+    assert number > 2
+    assert code == 0
+    assert len(run.examples().columns) == len(pd.read_parquet(io.BytesIO(table)).columns) + 1
+
+
 def test_a_run_that_is_stopped_on_a_full_disk_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dpls.jobs import worker
 
@@ -209,6 +232,23 @@ def test_images_and_runs_on_two_disks_each_need_their_own_room(tmp_path: Path, m
         room.check_room(tmp_path / "runs", 501, 100)
     with pytest.raises(UserError, match=r"data' has no room.*or choose another folder with DPLS_DATA"):
         room.check_room(tmp_path / "runs", 500, 101)
+
+
+def test_an_experiment_whose_runs_together_have_no_room_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dpls.experiments.cost import check_room_for
+
+    planned, runs = experiment("pruning", *PRUNING), tmp_path / "runs"
+    planned.base.data(tmp_path / "data")
+    sizes = sizes_of(planned.base, tmp_path / "data")
+    assert sizes is not None
+    needed = sum(room.bytes_of_run(one.config, sizes) for one in planned.plan())
+    monkeypatch.setattr(room, "free", lambda folder: needed)
+    check_room_for(planned, runs)
+    monkeypatch.setattr(room, "free", lambda folder: needed - 1)
+    with pytest.raises(UserError, match=f"about {needed / 1e6:.0f} MB are needed"):
+        check_room_for(planned, runs)
 
 
 def test_what_a_run_is_said_to_need_is_enough_and_not_much_more(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@
     root/<fingerprint>/       a final data set; the fingerprint is a hash of its content, runs refer to it
     root/index/<key>.json     which fingerprint some settings gave
 
-A directory is written aside and moved into place: it is whole or absent, and two builders may race.
+A directory is written aside and moved into place: it is whole or absent, and two builders may race. What one that died
+has left is swept up when the next starts.
 """
 
 import hashlib

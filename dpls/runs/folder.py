@@ -28,6 +28,7 @@ def create_run(runs: Path, content: Mapping[str, Any], epochs: int, label: str =
                 {"state": "queued", "epoch": 0, "epochs": epochs, "device": None, "created": now(), "error": None},
             )
             keep_spare(aside / SPARE)
+            (aside / "run.lock").touch()  # so that it can be locked however full the disk is by then
             if label:
                 Run(aside).write_label(label)
     except OSError as error:
