@@ -2,13 +2,18 @@
 
 import hashlib
 import json
-from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
+import math
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, LiteralString, Self, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 ENGINE = 2
 """Raised whenever the same settings start to give other numbers, or a default changes; part of every identity."""
+_PLAIN = re.compile(r" *[-+]?(?P<digits>\d+\.?\d*|\.\d+)(e[-+]?\d+)?( */ *\d+)? *", re.ASCII | re.IGNORECASE)
 
 
 class Component(BaseModel):
@@ -18,6 +23,21 @@ class Component(BaseModel):
 
     one_of: ClassVar[tuple[str, ...]] = ()
     """Settings of which one is given at most; the others are None."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_numbers(cls, settings: Any) -> Any:
+        """Pydantic would take true for 1, 1_000 for 1000 and 1e-400 for 0; here they are refused."""
+        given = settings.items() if isinstance(settings, dict) else ()
+        wrong = [
+            InitErrorDetails(type=PydanticCustomError("plain_number", reason), loc=(name,), input=value)
+            for name, value in given
+            if name in cls.model_fields
+            for reason in _no_numbers(value, _leaves(cls, name))
+        ]
+        if wrong:
+            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        return settings
 
     @model_validator(mode="after")
     def _one_at_most(self) -> Self:
@@ -67,13 +87,37 @@ def members(family: Any) -> tuple[Any, ...]:
     return tuple(c for part in get_args(family) for c in members(part)) or (family,)
 
 
+@cache
+def _leaves(model: type[Component], name: str) -> frozenset[type]:
+    """The types that a field allows, itself or in a list."""
+    return frozenset(_types(model.model_fields[name].annotation))
+
+
+def _types(annotation: Any) -> set[Any]:
+    if get_origin(annotation) is Literal:
+        return {type(choice) for choice in get_args(annotation)}
+    parts = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
+    return {kind for part in parts for kind in _types(part)} if parts else {annotation}
+
+
+def _no_numbers(value: Any, allowed: frozenset[type]) -> Iterator[LiteralString]:
+    """Why what a field of numbers is given, alone or in a list, only looks like one."""
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if not isinstance(one, bool | str) or not allowed & {int, float} or type(one) in allowed:
+            continue
+        plain = None if isinstance(one, bool) else _PLAIN.fullmatch(one)
+        if not plain:
+            yield "Input should be a number, in plain digits as 1000"
+        elif parse_fraction(one) == 0 and set(plain["digits"]) - set("0."):
+            yield "Input is too small to be told from 0"
+
+
 def parse_fraction(value: Any) -> Any:
     """'8/255' -> 0.0313...; numbers and anything unreadable pass through to pydantic's own check."""
-    if isinstance(value, str):
-        try:
-            return float(Fraction(value.replace(" ", "")))
-        except (ValueError, ZeroDivisionError, OverflowError):
-            return value
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        above, slash, below = value.partition("/")
+        number = float(above) / (float(below) or math.nan) if slash else float(above)
+        return number if math.isfinite(number) else value
     return value
 
 

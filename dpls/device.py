@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import torch
 
 DeviceName = Annotated[
-    str, Field(pattern=r"^(auto|cpu|cuda|cuda:\d+)$", description="auto (CUDA if there is one), cpu, cuda or cuda:N")
+    str,
+    Field(pattern=r"^(auto|cpu|cuda|cuda:[0-9]{1,3})$", description="auto (CUDA if there is one), cpu, cuda or cuda:N"),
 ]
 Precision = Literal["auto", "float32", "bfloat16"]
 

@@ -43,7 +43,7 @@ class PGD(Attack):
     @classmethod
     def named(cls, name: str) -> Self | None:
         """'pgd20' is PGD with 20 steps of eps / 4 from a uniform start."""
-        match = re.fullmatch(r"pgd([1-9]\d{0,2})", name)
+        match = re.fullmatch(r"pgd([1-9][0-9]{0,2})", name)
         return cls(steps=int(match[1])) if match else None
 
     @property

@@ -5,10 +5,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from dpls.cli import checking, looking, making, settings
 from dpls.disk import FULL
-from dpls.errors import UserError
+from dpls.errors import UserError, short
 from dpls.runs.files import runs_root
 
 
@@ -33,15 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         what = f"the disk is full ({error}); make room" if error.errno in FULL else f"cannot read or write: {error}"
-        print(f"dpls: {what}", file=sys.stderr)
+        print(f"dpls: {short(what)}", file=sys.stderr)
         return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(short(message))
 
 
 def parser(first: str) -> argparse.ArgumentParser:
     """``first``: the command that is asked for; what takes long to describe is described for it alone."""
-    found = argparse.ArgumentParser(
-        prog="python -m dpls", description="Difficulty proportional label smoothing, per example."
-    )
+    found = _Parser(prog="python -m dpls", description="Difficulty proportional label smoothing, per example.")
     commands = found.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, function: object, help: str) -> argparse.ArgumentParser:

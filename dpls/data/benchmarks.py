@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import Field
 
 from dpls.data.dataset import TEST, TRAIN, Dataset
-from dpls.data.source import DataSource
+from dpls.data.source import DataSource, path_of
 from dpls.errors import UserError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the Debian package dataset-fashion-mnist
@@ -106,7 +106,7 @@ class _Benchmark(DataSource):
 
     @property
     def _root(self) -> Path:
-        return Path(self.path).expanduser()
+        return path_of(self.path)
 
     def _expected(self) -> str:
         """The files, in words."""
@@ -161,7 +161,7 @@ class Cifar10(_Benchmark):
 
     @property
     def _root(self) -> Path:
-        path = Path(self.path).expanduser()
+        path = path_of(self.path)
         return path.parent if path.name == self.home else path  # the folder of the files itself will do
 
     def _open(self, datasets: ModuleType, root: Path, train: bool, download: bool = False) -> Any:

@@ -1,10 +1,29 @@
 """What every source of images shares, and what it says of itself. No torch."""
 
+import os
+from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from dpls.component import Component
 from dpls.data.dataset import Dataset
 from dpls.data.found import Found
+from dpls.errors import UserError
+
+
+def path_of(text: str) -> Path:
+    """A path as a person writes it, ``~`` filled in; a UserError where no file can have it."""
+    try:
+        path = Path(text).expanduser()
+        name = os.fsencode(path)
+    except RuntimeError:
+        raise UserError(
+            f"there is no home folder for {text.split('/')[0]!r} in {text!r}; write the whole path"
+        ) from None
+    except UnicodeError:
+        raise UserError(f"the path {text!r} is not UTF-8 text; no file can be called so") from None
+    if b"\0" in name:
+        raise UserError(f"the path {text!r} holds a zero byte; no file can be called so")
+    return path
 
 
 class Outline(NamedTuple):

@@ -4,7 +4,7 @@ What is not written down is at its default, and a path goes through a default as
 """
 
 import copy
-import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from dpls.component import Component
 from dpls.errors import UserError
 from dpls.fields import choices, default_of, kind_of, listed, model_of
 from dpls.recipe.config import RunConfig
+from dpls.recipe.parsing import DEEPEST, from_json
 from dpls.recipe.sentences import shown
 
 
@@ -36,6 +37,8 @@ def override(
         if not equals or not path.strip(" ."):
             raise UserError(f"--set {assignment!r} is not of the form path=value, for example --set optimiser.lr=0.05")
         *parents, name = path.strip().split(".")
+        if len(parents) > DEEPEST:
+            raise UserError(f"--set {path!r} leads {len(parents)} deep; settings go no deeper than {DEEPEST}")
         place = _Place(settings, model, "")
         for depth, parent in enumerate(parents, 1):
             place = place.inside(parent, adding=depth == len(parents) and name == "kind")
@@ -102,7 +105,7 @@ class _Place:
 
     def _position(self, name: str, adding: bool) -> int:
         count = len(self.node)
-        if name.isdecimal() and (int(name) < count or (adding and int(name) == count)):
+        if re.fullmatch("[0-9]{1,9}", name) and (int(name) < count or (adding and int(name) == count)):
             return int(name)
         there = ", ".join(f"{place} ({_gist(entry)})" for place, entry in enumerate(self.node))
         holds = f"it holds {there}" if there else "it is empty"
@@ -140,6 +143,6 @@ def _refuse_to_undo(place: _Place, name: str, value: Any, given: list[str]) -> N
 def as_value(text: str) -> Any:
     """JSON where it parses, else the text itself: 0.5, true, null, [100, 105], 8/255, cpu."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return from_json(text)
+    except ValueError:
         return text.strip()

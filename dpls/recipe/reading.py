@@ -1,7 +1,5 @@
 """From a preset or a file to a checked configuration."""
 
-import json
-import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,8 @@ from pydantic import ValidationError
 
 from dpls.errors import UserError
 from dpls.recipe.config import RunConfig
-from dpls.recipe.sentences import sentence
+from dpls.recipe.parsing import from_json, from_toml
+from dpls.recipe.sentences import sentence, shown
 
 
 def preset_names() -> list[str]:
@@ -36,7 +35,7 @@ def read_settings(preset_or_file: str) -> dict[str, Any]:
     while base is not None:
         if not isinstance(base, str) or base in read:
             why = "takes itself over" if base in read else "is not the name of a preset or a file"
-            raise UserError(f"{read[-1]}: base = {base!r} {why}; choose from {', '.join(preset_names())}")
+            raise UserError(f"{read[-1]}: base = {shown(base)} {why}; choose from {', '.join(preset_names())}")
         read.append(base)
         found = _read(base)
         base = found.pop("base", None)
@@ -46,7 +45,7 @@ def read_settings(preset_or_file: str) -> dict[str, Any]:
 
 def _read(preset_or_file: str) -> dict[str, Any]:
     if preset_or_file in preset_names():
-        return tomllib.loads((resources.files("dpls.recipe.presets") / f"{preset_or_file}.toml").read_text())
+        return from_toml((resources.files("dpls.recipe.presets") / f"{preset_or_file}.toml").read_text())
     path = Path(preset_or_file)
     choices = f"choose a preset ({', '.join(preset_names())}) or give a .toml or .json file that exists"
     if preset_or_file and path.is_dir():
@@ -56,14 +55,15 @@ def _read(preset_or_file: str) -> dict[str, Any]:
         raise UserError(f"unknown {kind} {preset_or_file!r}; {choices}")
     try:
         text = path.read_text(encoding="utf-8")
-        settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        settings = from_json(text) if path.suffix == ".json" else from_toml(text)
     except FileNotFoundError:
         raise UserError(f"there is no file {preset_or_file!r}; {choices}") from None
-    except (ValueError, OSError, RecursionError) as error:
+    except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read as {path.suffix[1:].upper()}: {error}") from None
     run_config = settings.get("config", settings) if isinstance(settings, dict) else settings
     if not isinstance(run_config, dict):
-        raise UserError(f"{path} must hold a table of settings, got a {type(run_config).__name__}")
+        where = "config" if isinstance(settings, dict) else "all of it"
+        raise UserError(f"{path} must hold a table of settings, but {where} is {shown(run_config)}")
     return run_config
 
 

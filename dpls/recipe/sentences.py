@@ -19,7 +19,7 @@ def shown(value: Any) -> str:
     """A value as a terminal takes it; of a long one the beginning."""
     try:
         text = repr(value) if isinstance(value, str | float) else json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError):
         text = repr(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 

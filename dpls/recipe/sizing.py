@@ -5,6 +5,7 @@ twenty epochs ranks five hundred images badly (measured in docs/results.md).
 """
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,7 @@ def _within(settings: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
 
 
 def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.strip().isdecimal() else None
+    return int(text) if text and re.fullmatch(" *[0-9]{1,9} *", text) else None
 
 
 def sized(settings: dict[str, Any], images: int) -> dict[str, Any]:

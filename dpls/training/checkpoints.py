@@ -118,7 +118,7 @@ def find_checkpoint(run: Run, name: str) -> tuple[Path, int]:
         return path, _epoch_of(path)
     if name == "last" and stored:
         return _weights(run, stored[-1]), stored[-1]
-    if name.isdecimal() and int(name) in stored:
+    if name in map(str, stored):  # and not in other digits, which would be another name for the same
         return _weights(run, int(name)), int(name)
     raise UserError(
         f"run {run.id} has no checkpoint {name!r}; choose from best, last{''.join(f', {e}' for e in stored)}"

@@ -17,7 +17,7 @@ from dpls.data.found import Found, counted, first
 from dpls.data.own.decoding import Broken, decode
 from dpls.data.own.layout import LAYOUT, Listed, Listing, list_images
 from dpls.data.own.levels import FULL, Kind, Levels, balance
-from dpls.data.source import DataSource
+from dpls.data.source import DataSource, path_of
 from dpls.errors import UserError
 from dpls.text import display
 
@@ -126,7 +126,7 @@ class Folder(DataSource):
 
     @property
     def _root(self) -> str:
-        return str(Path(self.path).expanduser())
+        return str(path_of(self.path))
 
     def _name(self, file: Listed) -> str:
         """The path of a file in the folder, as any table can hold it."""
@@ -137,14 +137,15 @@ class Folder(DataSource):
         """Looked for once, so that stamp and pixels are of the same files; ``Data`` asks a fresh object each time."""
         if not self.path.strip():
             raise UserError(f"data.source.path is empty; give the path of a folder that holds {LAYOUT}")
+        root = Path(self._root)
         if display(self.path) != self.path:
             raise UserError(
                 f"the path {display(self.path)} is not UTF-8 text; rename that folder, what is in it may stay"
             )
-        if Path(self._root).is_file():
+        if root.is_file():
             other = "; set data.source.kind=npz to read arrays" if self.path.endswith(".npz") else "; unpack it first"
             raise UserError(f"{self.path!r} is a file and no folder{other}")
-        if not Path(self._root).is_dir():
+        if not root.is_dir():
             raise UserError(f"there is no folder {self.path!r}; give the path of a folder that holds {LAYOUT}")
         return list_images(self._root, self.smallest_class)
 

@@ -17,7 +17,7 @@ from dpls.data.dataset import TRAIN, Dataset
 from dpls.data.found import Found, missing, needed, too_few
 from dpls.data.own.arrays import LARGEST, SMALLEST, Labels, as_images, as_labels, layout_of
 from dpls.data.own.layout import FOLDERS
-from dpls.data.source import DataSource
+from dpls.data.source import DataSource, path_of
 from dpls.errors import UserError
 from dpls.text import display
 
@@ -86,14 +86,15 @@ class Npz(DataSource):
 
     @property
     def _file(self) -> Path:
-        return Path(self.path).expanduser()
+        return path_of(self.path)
 
     def _check_path(self) -> None:
         if not self.path.strip():
             raise UserError(f"data.source.path is empty; give the path of an .npz file with {ARRAYS}")
+        file = self._file
         if display(self.path) != self.path:
             raise UserError(f"the path {display(self.path)} is not UTF-8 text; rename it")
-        if not self._file.is_file():
+        if not file.is_file():
             raise UserError(f"there is no file {self.path!r}; give the path of an .npz file with {ARRAYS}")
 
     @cached_property
