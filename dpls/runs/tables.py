@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from dpls import sizes
 from dpls.errors import UserError
 
 ENDINGS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".npz", ".npy")
 SEPARATORS = ",;\t|"
 DECIMAL_COMMA = r"[-+]?\d*,?\d+([eE][-+]?\d+)?"
+SMALLEST_CELL = 8  # bytes of a number in memory, however a file packs it
 THOUSANDS = r"[-+]?[1-9]\d{0,2},\d{3}"
 
 
@@ -29,10 +32,9 @@ def read_table(path: Path, how: str = "choose another") -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"there is no file {str(path)!r}; {how}")
     try:
+        sizes.check_bytes(path.stat().st_size, sizes.MOST_FILE, "it has")
         table = _parse(path)
-        table.columns = [str(name).strip().lower() for name in table]
-        if not table.columns.is_unique:
-            raise ValueError(f"two columns are called {table.columns[table.columns.duplicated()][0]!r}")
+        table.columns = _in_small_letters([str(name) for name in table])
         return table.apply(_plain)
     except Exception as error:  # whatever a foreign file makes its reader raise
         reason = " ".join(str(error).split())[:160] or type(error).__name__
@@ -95,13 +97,38 @@ def _parse(path: Path) -> pd.DataFrame:
         case ".jsonl":
             return pd.DataFrame([json.loads(line) for line in _text(path).split("\n") if line.strip()])
         case ".npy":
+            sizes.npy_claim(path)
             array = np.load(path, allow_pickle=False)
             return pd.DataFrame(array if array.dtype.names else {"score": _column("", array)})
         case ".npz":
+            for claim in sizes.npz_claims(path, sizes.MOST_SCORES).values():
+                _check_rows(next(iter(claim.shape), 0))
             with np.load(path, allow_pickle=False) as arrays:
                 return pd.DataFrame({name: _column(name, arrays[name]) for name in arrays.files})
+    with pq.ParquetFile(path) as file:
+        about = file.metadata
+        _check_rows(about.num_rows)
+        unpacked = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
+        least = about.num_rows * about.num_columns * SMALLEST_CELL
+        sizes.check_bytes(max(unpacked, least), sizes.MOST_SCORES, "unpacked it has")
     table = pd.read_parquet(path)
     return table.reset_index(drop=table.index.equals(pd.RangeIndex(len(table))) and table.index.name is None)
+
+
+def _check_rows(count: int) -> None:
+    if count > sizes.MOST_ROWS:
+        raise ValueError(f"it has {count:,} rows, and at most {sizes.MOST_ROWS:,} are read")
+
+
+def _in_small_letters(names: list[str]) -> list[str]:
+    """Raises ValueError where two names are the same then."""
+    small = [name.strip().lower() for name in names]
+    for place, name in enumerate(small):
+        if name and name in small[:place]:
+            first, second = names[small.index(name)], names[place]
+            same = "" if first == second else f", for {first!r} and {second!r} differ in nothing but capitals or spaces"
+            raise ValueError(f"two columns are called {name!r}{same}")
+    return small
 
 
 def _text(path: Path) -> str:
@@ -118,6 +145,7 @@ def _parse_text(text: str) -> pd.DataFrame:
         separator = csv.Sniffer().sniff(text.lstrip().partition("\n")[0], SEPARATORS).delimiter
     except csv.Error:  # a single column
         separator = ","
+    _in_small_letters(next(csv.reader(io.StringIO(text.lstrip()), delimiter=separator, skipinitialspace=True), []))
     table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, skipinitialspace=True)
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(

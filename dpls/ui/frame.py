@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import streamlit as st
+import streamlit.config
 from streamlit.navigation.page import Page
 
 from dpls.errors import UserError
@@ -40,7 +41,9 @@ def navigate() -> Page:
     if FRAMED not in st.session_state:
         st.session_state[FRAMED] = True
         time.sleep(SETTLING)
-    if not read_only():
+    if read_only():
+        streamlit.config.set_option("server.maxUploadSize", 0)  # else the server takes and keeps what nobody asked for
+    else:
         _begin(str(runs_root().resolve()))
     return found
 

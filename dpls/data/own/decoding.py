@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dpls.data.own.levels import FULL, Kind, Levels
+from dpls.sizes import check_image
 
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 MOVING = ("GIF", "TIFF", "WEBP")  # not MPO: cameras add a small preview to a JPEG
@@ -36,6 +37,7 @@ def decode(path: str | Path, size: int, white: Mapping[Kind, float] = FULL) -> D
         with Image.open(path) as file:
             # JPEG can decode at 1/2, 1/4 or 1/8; twice the wanted size is left for the resize to average.
             file.draft(None, (2 * size, 2 * size))
+            check_image(*file.size)
             several = file.format in MOVING and getattr(file, "n_frames", 1) > 1
             says = _said_white(file, path)
             image, levels = _to_eight_bits(ImageOps.exif_transpose(file), says, white)

@@ -1,6 +1,7 @@
 """A folder of images, one folder a class, as a source."""
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import Field
 
 from dpls.data.dataset import Dataset
@@ -108,7 +110,8 @@ class Folder(DataSource):
         images = np.zeros((len(files), 1 if self.channels == 1 else 3, self.size, self.size), dtype=np.uint8)
         starts = range(0, len(files), CHUNK)
         chunks = (files[start : start + CHUNK] for start in starts)
-        with ThreadPoolExecutor(_threads(files)) as pool:
+        with warnings.catch_warnings(), ThreadPoolExecutor(_threads(files)) as pool:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a limit of our own
             seen = list(chain.from_iterable(pool.map(_decode_into, repeat(images), starts, chunks, repeat(white))))
         return images, seen
 

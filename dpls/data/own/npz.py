@@ -1,8 +1,6 @@
 """One .npz file of arrays, as a source: images and labels of each part, under the names that people give them."""
 
 import re
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,6 +17,7 @@ from dpls.data.own.arrays import LARGEST, SMALLEST, Labels, as_images, as_labels
 from dpls.data.own.layout import FOLDERS
 from dpls.data.source import DataSource, path_of
 from dpls.errors import UserError
+from dpls.sizes import MOST_ARRAYS, npz_claims
 from dpls.text import display
 
 ARRAYS = "x_train and y_train, and optionally x_val, y_val, x_test, y_test and classes"
@@ -101,9 +100,8 @@ class Npz(DataSource):
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each array; no array is read."""
         self._check_path()
-        with self._readable(), zipfile.ZipFile(self._file) as file:
-            names = [name for name in file.namelist() if name.endswith(".npy")]
-            return {name.removesuffix(".npy"): _shape(file, name) for name in names}
+        with self._readable():
+            return {name: claim.shape for name, claim in npz_claims(self._file, MOST_ARRAYS).items()}
 
     @cached_property
     def _keys(self) -> dict[int, tuple[str, str]]:
@@ -144,19 +142,13 @@ class Npz(DataSource):
         """What cannot be read is said in a sentence."""
         try:
             yield
-        except (OSError, zipfile.BadZipFile, EOFError, ValueError, zlib.error) as error:
-            if isinstance(error, UserError):
-                raise
-            why = "it holds Python objects; save text with .astype(str)" if "llow_pickle" in str(error) else str(error)
+        except UserError:
+            raise
+        except Exception as error:  # whatever a damaged archive makes its readers raise
+            why = str(error) or type(error).__name__
+            if "llow_pickle" in why:
+                why = "it holds Python objects; save text with .astype(str)"
             raise UserError(f"{self.path} cannot be read ({why}); save {ARRAYS} with numpy.savez") from error
-
-
-def _shape(file: zipfile.ZipFile, name: str) -> tuple[int, ...]:
-    with file.open(name) as member:
-        version = np.lib.format.read_magic(member)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, _ = read(member)
-    return tuple(shape)
 
 
 def _role(name: str) -> str:
