@@ -11,6 +11,7 @@ has left is swept up when the next starts.
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ IMAGES = "images.npy"
 HASHES = "hashes.npy"
 COLUMNS = ("labels", "true_labels", "part", "cause", "files")
 META = "meta.json"
+FINGERPRINT = re.compile("[0-9a-f]{20}")
 
 
 def key_of(*settings: Any) -> str:
@@ -43,6 +45,16 @@ def image_hashes(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
     shape = "x".join(str(n) for n in images.shape[1:]).encode()
     digests = [hashlib.sha256(shape + image.tobytes()).hexdigest()[:16] for image in images]
     return np.array(digests, dtype="S16")
+
+
+def folder_of(root: Path, fingerprint: Any) -> Path:
+    """Where what belongs to a data set lies. Every path with a fingerprint in it is made here, for files of others may
+    hold anything in its place, a way out of the folder too."""
+    if not isinstance(fingerprint, str) or not FINGERPRINT.fullmatch(fingerprint):
+        raise UserError(
+            f"{fingerprint!r} is no fingerprint of images, which has 20 hex digits; restore the config.json it is from"
+        )
+    return root / fingerprint
 
 
 def fingerprint_of(dataset: Dataset) -> str:
@@ -158,7 +170,7 @@ def store(root: Path, dataset: Dataset, meta: dict[str, Any], images_from: Path 
 def said(root: Path, fingerprint: str) -> tuple[str, ...]:
     """What a person should know of the images of a data set, in sentences; nothing where it is not there."""
     try:
-        return tuple(json.loads((root / fingerprint / META).read_text(encoding="utf-8")).get("said", ()))
+        return tuple(json.loads((folder_of(root, fingerprint) / META).read_text(encoding="utf-8")).get("said", ()))
     except (OSError, ValueError):
         return ()
 
@@ -176,7 +188,7 @@ def _replace(file: Path, text: str) -> None:
 
 def open_dataset(root: Path, fingerprint: str) -> Dataset:
     """A final data set as read-only memory maps."""
-    directory = root / fingerprint
+    directory = folder_of(root, fingerprint)
     rebuild = "start a run with the same data settings to bring it back"
     if not directory.is_dir():
         raise UserError(f"the images of data set {fingerprint} are not in {root}; {rebuild}")
@@ -189,7 +201,7 @@ def open_dataset(root: Path, fingerprint: str) -> Dataset:
 def open_hashes(root: Path, fingerprint: str) -> NDArray[np.bytes_]:
     """(N,) S16, the content hash of every image of a data set (see ``image_hashes``)."""
     open_dataset(root, fingerprint)
-    hashes: NDArray[np.bytes_] = np.load(root / fingerprint / HASHES, mmap_mode="r")
+    hashes: NDArray[np.bytes_] = np.load(folder_of(root, fingerprint) / HASHES, mmap_mode="r")
     return hashes
 
 

@@ -7,6 +7,7 @@ The kernel frees both kinds of lock when their holder dies, so nothing here can 
 
 import getpass
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -33,12 +34,32 @@ POLL = 0.2  # seconds between two looks at the queue
 
 
 def slots_folder() -> Path:
-    """DPLS_SLOTS, or a folder of this user's among the temporary files: slots are a matter of one machine."""
-    folder = Path(os.environ.get("DPLS_SLOTS") or Path(tempfile.gettempdir()) / f"dpls-slots-{getpass.getuser()}")
+    """DPLS_SLOTS, or a folder of this user's among the temporary files: slots are a matter of one machine.
+
+    Where others could plant a file, it is refused: a lock follows links.
+    """
+    folder = Path(os.environ.get("DPLS_SLOTS") or Path(tempfile.gettempdir()) / f"dpls-slots-{_user()}")
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UserError(
+            f"the folder of slots, {str(folder)!r}, is a link or a file; set DPLS_SLOTS to a folder of yours"
+        )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
-        raise UserError(f"the folder of slots, {folder}, belongs to somebody else; set DPLS_SLOTS to one of yours")
+    found = folder.stat()
+    if hasattr(os, "getuid") and found.st_uid != os.getuid():
+        raise UserError(
+            f"the folder of slots, {str(folder)!r}, belongs to somebody else; set DPLS_SLOTS to one of yours"
+        )
+    if found.st_mode & stat.S_IWOTH:
+        raise UserError(
+            f"anybody may write to the folder of slots, {str(folder)!r}; shut it with chmod 700, or set DPLS_SLOTS to"
+            " another"
+        )
     return folder
+
+
+def _user() -> str:
+    """A number, for a container may run as a user who has no name."""
+    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
 
 
 def gpus() -> list[str]:

@@ -1,6 +1,6 @@
 """A folder of runs: making one, listing them, finding one. No torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,12 @@ def list_runs(runs: Path) -> list[Run]:
     return [Run(p) for p in sorted(runs.glob("*")) if ID.fullmatch(p.name) and (p / "config.json").exists()]
 
 
+def _latest(runs: Sequence[Run]) -> Run:
+    """The newest by its id; one of a clock that went wrong, in the future, only where there is no other."""
+    now = f"{datetime.now(UTC):%Y-%m-%d_%H%M%S}_g"  # behind every run of this second
+    return ([run for run in runs if run.id < now] or runs)[-1]
+
+
 def find_run(runs: Path, name: str) -> Run:
     """The run with this id, or the beginning or end of exactly one id, or ``latest``; or a run directory by path.
 
@@ -55,7 +61,7 @@ def find_run(runs: Path, name: str) -> Run:
     """
     known = list_runs(runs)
     if name == "latest" and known:
-        return known[-1]
+        return _latest(known)
     recorded = list_runs(RECORDED)
     own, others = (
         [run for run in some if run.id.startswith(name) or run.id.endswith(name)] for some in (known, recorded)

@@ -15,7 +15,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dpls.data import PARTS, TRAIN, VALIDATION, Data
-from dpls.data.cache import open_dataset
+from dpls.data.cache import folder_of, open_dataset
 from dpls.difficulty.measures import MEASURES
 from dpls.difficulty.scale import NormaliserName, normalise
 from dpls.difficulty.signals import signals_of
@@ -152,7 +152,7 @@ def bring_back_images(run: Run) -> None:
 
 def _ensure(root: Path, fingerprint: str, data: Data) -> None:
     """Makes the images again where they are not cached and come with installed packages."""
-    if not (root / fingerprint).is_dir() and data.source.is_embedded:
+    if not folder_of(root, fingerprint).is_dir() and data.source.is_embedded:
         with st.spinner("Cutting the embedded images, once …"):
             data(root)
 

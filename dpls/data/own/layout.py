@@ -142,6 +142,7 @@ def list_images(path: str, smallest_class: int = 1) -> Listing:
         notes.append(
             f"Images in folders inside a class folder are of that class: {first([display(n) for n in nested])}."
         )
+    notes += scan.links()
     shown = {part: f"{display(scan.name(parts[part].path)) or '.'}/" for part in sorted(parts)}
     return Listing(path, files, tuple(display(name) for name in names), shown, scan.skipped, tuple(notes))
 
@@ -151,6 +152,8 @@ class _Scan:
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self.real = os.path.realpath(root)
+        self.outside: list[str] = []
         self.skipped: dict[str, list[str]] = {}
 
     def name(self, path: str) -> str:
@@ -178,15 +181,32 @@ class _Scan:
             if lower.startswith(".") or lower in JUNK:
                 self.skip(HIDDEN, entry.path)
             elif entry.is_dir():
-                if entry.is_symlink() and os.path.realpath(entry.path) in above:  # it would never end
+                if entry.is_symlink() and self._leads_back(entry.path, above):  # it would never end
                     self.skip(CLOSED, entry.path)
                 else:
+                    self._follow(entry)
                     found.inside[entry.name] = self(entry.path, above)
             elif lower.endswith(SUFFIXES):
                 self._file(found, entry)
             else:
                 self.skip(OTHER, entry.path)
         return found
+
+    def _leads_back(self, path: str, above: tuple[str, ...]) -> bool:
+        """Whether a link leads to a folder it lies in, or to one around the whole."""
+        target = os.path.realpath(path)
+        return target in above or _is_within(self.real, target)
+
+    def _follow(self, entry: "os.DirEntry[str]") -> None:
+        if entry.is_symlink() and not _is_within(os.path.realpath(entry.path), self.real):
+            self.outside.append(entry.path)
+
+    def links(self) -> list[str]:
+        """Which lead out of the folder, in a sentence; nothing where none does."""
+        if not self.outside:
+            return []
+        names = first([display(self.name(path)) for path in self.outside])
+        return [f"Links that lead out of the folder, {len(self.outside):,}, were followed: {names}."]
 
     def _file(self, found: Directory, entry: "os.DirEntry[str]") -> None:
         try:
@@ -195,9 +215,14 @@ class _Scan:
             self.skip(CLOSED, entry.path)
             return
         if stat.st_size:
+            self._follow(entry)
             found.files.append(File(entry.path, stat.st_size, stat.st_mtime_ns))
         else:
             self.skip(EMPTY, entry.path)
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def _unwrapped(directory: Directory, stop: Collection[str]) -> Directory:

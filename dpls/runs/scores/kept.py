@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dpls.data.cache import folder_of
 from dpls.difficulty.measures import MEASURES
 from dpls.errors import UserError
 from dpls.runs.checked import table
@@ -18,7 +19,7 @@ NAME = re.compile(r"[\w.() +-]{1,40}")
 
 
 def _folder(runs: Path, fingerprint: str) -> Path:
-    return runs / "scores" / fingerprint
+    return folder_of(runs / "scores", fingerprint)
 
 
 def names(runs: Path, fingerprint: str) -> list[str]:
