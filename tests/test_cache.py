@@ -80,8 +80,8 @@ def test_hashes_name_the_content_of_an_image(tmp_path: Path) -> None:
 
 
 def test_a_missing_data_set_says_how_to_bring_it_back(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"0123456789abcdef are not in .* same data settings"):
-        open_dataset(tmp_path, "0123456789abcdef")
+    with pytest.raises(UserError, match=r"0123456789abcdef0123 are not in .* same data settings"):
+        open_dataset(tmp_path, "0123456789abcdef0123")
 
 
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "hashes.npy", "meta.json"])
