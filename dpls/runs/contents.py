@@ -1,7 +1,6 @@
 """What the files of a run hold: the entries and columns their readers rely on. No torch."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,9 +74,3 @@ SIGNALS: dict[str, tuple[type[np.generic], ...]] = {
     "correct": (np.uint8,),
     **dict.fromkeys(("p_true", "loss", "margin", "error_norm"), (np.float32, np.float16)),
 }
-
-
-def signals_in(folder: Path) -> list[str]:
-    """The signals of a record: the clean ones, and the attacked ones where there are any."""
-    attacked = any(folder.glob("*_adv.npy"))
-    return [name + suffix for suffix in ("", *["_adv"] * attacked) for name in SIGNALS]

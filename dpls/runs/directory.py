@@ -196,23 +196,11 @@ class Run:
 
     def dynamics(self, epochs: int | None = None) -> dict[str, np.ndarray]:
         """{signal: (epochs, N)}: memory maps of the committed epochs, or of as many as asked for."""
-        rows, examples = len(self.metrics()) if epochs is None else epochs, len(self.ids())
-        found = {}
-        for name in contents.signals_in(self.path / "dynamics"):
-            file = self.path / "dynamics" / f"{name}.npy"
-            array = checked.array(file, contents.SIGNALS[name.removesuffix("_adv")], (None, examples))
-            if len(array) < rows:
-                raise checked.damaged(file, f"it has {len(array):,} epochs, not {rows:,}")
-            found[name] = array[:rows]
-        return found
+        return record.read(self.path / "dynamics", len(self.metrics()) if epochs is None else epochs)
 
     def ids(self) -> np.ndarray:
         """int64 (N,): the example of each column of the record."""
-        file = self.path / "dynamics" / "ids.npy"
-        ids: np.ndarray = checked.array(file, (np.int64,), (None,))
-        if not np.array_equal(ids, np.arange(len(ids))):
-            raise checked.damaged(file, "it does not number the examples from 0")
-        return ids
+        return record.read_ids(self.path / "dynamics")
 
     # -- labels: what each phase trains with, one file a phase
 

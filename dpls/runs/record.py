@@ -1,4 +1,4 @@
-"""The arrays of the record, ``dynamics/<signal>.npy``: made with room for all epochs, then filled row by row. No torch.
+"""The arrays of the record, ``dynamics/<signal>.npy``: made with room for all epochs, filled row by row. No torch.
 
 By ordinary writes. On a full disk these are errors, which can be said; a write through a memory map ends the process.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dpls.disk import placed, save_array
+from dpls.runs import checked, contents
 
 
 def create(folder: Path, ids: np.ndarray, signals: Mapping[str, tuple[np.dtype, float | int]], epochs: int) -> None:
@@ -40,3 +41,24 @@ def write_rows(folder: Path, epoch: int, signals: Mapping[str, np.ndarray]) -> N
             file.write(row)
             file.flush()
             os.fsync(file.fileno())
+
+
+def read(folder: Path, epochs: int) -> dict[str, np.ndarray]:
+    """{signal: (epochs, N)}: memory maps of the first epochs, of the clean signals and of the attacked, if any."""
+    found, examples = {}, len(read_ids(folder))
+    attacked = any(folder.glob("*_adv.npy"))
+    for name in (signal + suffix for suffix in ("", *["_adv"] * attacked) for signal in contents.SIGNALS):
+        file = folder / f"{name}.npy"
+        array = checked.array(file, contents.SIGNALS[name.removesuffix("_adv")], (None, examples))
+        if len(array) < epochs:
+            raise checked.damaged(file, f"it has {len(array):,} epochs, not {epochs:,}")
+        found[name] = array[:epochs]
+    return found
+
+
+def read_ids(folder: Path) -> np.ndarray:
+    """int64 (N,): the example of each column."""
+    ids: np.ndarray = checked.array(folder / "ids.npy", (np.int64,), (None,))
+    if not np.array_equal(ids, np.arange(len(ids))):
+        raise checked.damaged(folder / "ids.npy", "it does not number the examples from 0")
+    return ids
