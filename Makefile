@@ -31,7 +31,7 @@ test: setup
 	$(PY) -m mypy
 	$(PY) -m pytest -n 2 --dist loadfile
 
-# Runs killed 500 times, about six minutes; the suite does it 42 times.
+# Runs killed 500 times, about eight minutes beside other work; the suite does it 42 times.
 kills: setup
 	$(PY) -m tests.kills 500
 
