@@ -414,3 +414,12 @@ def test_true_labels_under_another_name_are_read(folder: Path, name: str, kind: 
     said = refused(table.sample(frac=1, random_state=0), folder, t)
     assert "are not those of this run's images" in said
     assert said.endswith(f"(read from {name!r})")
+
+
+@pytest.mark.parametrize("dtype", ["int64", "datetime64[s]", "timedelta64[s]", "object", "complex128"])
+def test_a_table_without_rows_is_refused_in_a_sentence(dtype: str, tmp_path: Path) -> None:
+    """Trap: what has no rows has no words either."""
+    empty = np.array([], dtype if dtype != "object" else "U3")
+    np.savez(tmp_path / "a.npz", id=np.array([], "int64"), label=np.array([], "int64"), score=empty)
+    with pytest.raises(UserError, match=r"a\.npz"):
+        read_scores(tmp_path / "a.npz", make_run(tmp_path / "runs", train=20, others=5).examples())

@@ -71,13 +71,13 @@ def _without_words(column: pd.Series) -> pd.Series:
     """True and False, where text says so, as 1 and 0."""
     if pd.api.types.is_numeric_dtype(column):
         return column
-    truth = column.map(str).str.strip().str.lower().map({"true": 1.0, "false": 0.0})
+    truth = column.map(str).astype(str).str.strip().str.lower().map({"true": 1.0, "false": 0.0})
     return truth if (truth.notna() | column.isna()).all() else column
 
 
 def _first_word(column: pd.Series) -> object:
     words = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
-    return words.iloc[0] if len(words) else column.iloc[0]
+    return next(iter([*words[:1], *column[:1]]), str(column.dtype))
 
 
 def _plain(column: pd.Series) -> pd.Series:

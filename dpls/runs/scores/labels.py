@@ -21,7 +21,7 @@ def agree(table: pd.DataFrame, examples: pd.DataFrame) -> NDArray[np.bool_]:
             numbers = pd.to_numeric(said, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
             readings = (
                 numbers == examples["label"].to_numpy(),
-                said.map(str).str.strip().to_numpy(object) == examples["class"].to_numpy(object),
+                said.map(str).astype(str).str.strip().to_numpy(object) == examples["class"].to_numpy(object),
             )
             right &= missing | max(readings, key=np.sum)
     return right
