@@ -7,7 +7,7 @@ import pytest
 from dpls.cli.main import main
 from dpls.component import parse_fraction
 from dpls.errors import MOST, UserError, short
-from dpls.recipe import make_config, override, read_settings
+from dpls.recipe import fitting, make_config, override, read_settings
 from dpls.recipe.parsing import DEEPEST, from_json, from_toml
 from dpls.training.checkpoints import find_checkpoint
 from tests.made_runs import make_run
@@ -154,3 +154,8 @@ def test_a_checkpoint_has_one_name(tmp_path: Path) -> None:
     for name in ("٨", "08", "+8", "²", ""):
         with pytest.raises(UserError, match="has no checkpoint"):
             find_checkpoint(run, name)
+
+
+def test_a_link_quotes_as_little() -> None:
+    _, refused = fitting(read_settings("demo"), ["x" * 3000 + "=1", "seed=true"])
+    assert len(refused) == 2 and all(len(sentence) < 250 + MOST for sentence in refused)

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from dpls.component import Component
+from dpls.errors import short
 from dpls.fields import choices, kind_of, listed, without_none
 
 LONGEST = 80
@@ -34,7 +35,7 @@ def sentence(error: ValidationError, model: type[Component]) -> str:
 def each(error: ValidationError, model: type[Component]) -> list[tuple[str, str, str]]:
     """(path, pydantic's type of error, sentence) for everything wrong."""
     errors = error.errors(include_url=False)
-    return [(".".join(_Way(e["loc"], model).path), e["type"], _describe(e, model)) for e in errors]
+    return [(".".join(_Way(e["loc"], model).path), e["type"], short(_describe(e, model))) for e in errors]
 
 
 def _describe(error: Any, model: type[Component]) -> str:
