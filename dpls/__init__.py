@@ -17,7 +17,7 @@ difficulty    the record of every example in every epoch, measures of it, whethe
 nets          networks, and frozen_eval
 data          sources, probes, cache, tensors, augmentation
 charts        tables to plotly figures
-machine, device, intervals, randomness, component, errors, text   the ground
+machine, device, intervals, randomness, component, disk, errors, text   the ground
 
 The names below are the public interface for other people's training loops.
 """

@@ -2,6 +2,8 @@
 
 import re
 
+from dpls.text import display
+
 MOST = 200
 """Characters of a value that a sentence quotes."""
 _QUOTED = re.compile(r"""(?<!\w)(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|\[[^][]*\])""")
@@ -21,8 +23,7 @@ class UserError(ValueError):
 
 def short(sentence: str) -> str:
     """The sentence on one line, with at most 200 characters of each value: of what is quoted, listed, or one word."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
-    return _WORD.sub(lambda word: word[0][: MOST - 1] + _CUT, _QUOTED.sub(_cut, line))
+    return _WORD.sub(lambda word: word[0][: MOST - 1] + _CUT, _QUOTED.sub(_cut, display(sentence)))
 
 
 def _cut(quoted: re.Match[str]) -> str:

@@ -38,7 +38,6 @@ ROOMS = (
     "device",
     "intervals",
     "randomness",
-    "sizes",
     "fields",
     "component",
     "disk",
@@ -46,7 +45,7 @@ ROOMS = (
     "text",
 )
 """From the top to the ground. ``dpls/__init__.py`` is above all: it names the public interface."""
-GROUND = ("machine", "device", "intervals", "randomness", "sizes", "fields", "component", "disk", "errors", "text")
+GROUND = ("machine", "device", "intervals", "randomness", "fields", "component", "disk", "errors", "text")
 MOST_LINES, MOST_FILES, LONGEST_FUNCTION = 300, 12, 50
 FILES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "dpls").rglob("*.py")])
 PAGE_FILES = sorted((ROOT / "pages").glob("*.py"))

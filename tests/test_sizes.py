@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dpls import sizes
+from dpls.data import sizes
 from dpls.data.own.decoding import Broken, decode
 from dpls.data.own.folder import Folder
 from dpls.data.own.npz import Npz

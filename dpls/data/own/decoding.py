@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dpls.data.own.levels import FULL, Kind, Levels
-from dpls.sizes import check_image
+from dpls.data.sizes import check_image
 
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 MOVING = ("GIF", "TIFF", "WEBP")  # not MPO: cameras add a small preview to a JPEG

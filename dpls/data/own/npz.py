@@ -15,9 +15,9 @@ from dpls.data.dataset import TRAIN, Dataset
 from dpls.data.found import Found, missing, needed, too_few
 from dpls.data.own.arrays import LARGEST, SMALLEST, Labels, as_images, as_labels, layout_of
 from dpls.data.own.layout import FOLDERS
+from dpls.data.sizes import MOST_ARRAYS, npz_claims
 from dpls.data.source import DataSource, path_of
 from dpls.errors import UserError
-from dpls.sizes import MOST_ARRAYS, npz_claims
 from dpls.text import display
 
 ARRAYS = "x_train and y_train, and optionally x_val, y_val, x_test, y_test and classes"
