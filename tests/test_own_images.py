@@ -14,8 +14,8 @@ from dpls.cli.main import main
 from dpls.component import canonical
 from dpls.data import PARTS, TEST, TRAIN, VALIDATION, Data, Dataset, Folder, Npz
 from dpls.data.cache import said
-from dpls.data.found import display
 from dpls.errors import UserError
+from dpls.text import display
 
 SIZE = 8
 
