@@ -97,7 +97,7 @@ def test_ten_damaged_runs_hide_no_healthy_one(runs: Path, capsys: pytest.Capture
         assert not app.error, (name, app.error[0].value)
         assert app.selectbox(key="run").value == healthy.id
     app = open_page("overview")
-    said = [warning.value.replace("\\", "") for warning in app.warning]
+    said = app.warning[0].value.replace("\\", "").split("\n")
     for name, run in zip(LISTED, damaged, strict=True):
         assert any(run.id in sentence and "damaged" in sentence for sentence in said), name
         assert len(report.row(run)["error"]) < 500

@@ -1,6 +1,7 @@
 """What the files of a run hold: the entries and columns their readers rely on. No torch."""
 
 import re
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,14 @@ def is_fingerprint(value: Any) -> bool:
     return is_text(value) and bool(FINGERPRINT.fullmatch(value))
 
 
+def _is_time(value: Any) -> bool:
+    """ISO 8601, with its zone."""
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
+
+
 def _is_parent(value: Any) -> bool:
     return isinstance(value, dict) and is_id(value.get("run")) and is_count(value.get("epoch"))
 
@@ -35,7 +44,7 @@ STATUS: dict[str, Test] = {
     "state": lambda value: is_text(value) and value in STATES,
     "epoch": is_count,
     "epochs": is_count,
-    "created": is_text,
+    "created": _is_time,
     "error": or_none(is_text),
 }
 MANIFEST: dict[str, Test] = {"precision": is_text, "device": is_text}

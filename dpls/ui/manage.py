@@ -91,9 +91,9 @@ def table(runs: Sequence[Run]) -> list[Run]:
         alt="All runs",
     )
     found = [runs[i] for i in event["selection"]["rows"] if i < len(runs)]
-    for row in rows:
-        if row["state"] == "damaged":
-            st.warning(escape(row["error"][:1].upper() + row["error"][1:]) + ".", icon=":material/broken_image:")
+    if damaged := [row["error"] for row in rows if row["state"] == "damaged"]:
+        text = "\n".join(f"- {escape(reason[:1].upper() + reason[1:])}." for reason in damaged)
+        st.warning(f"What is damaged:\n{text}" if len(damaged) > 1 else text[2:], icon=":material/broken_image:")
     return found
 
 
