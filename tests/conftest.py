@@ -33,6 +33,14 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 
 
+LONG = ("test_browser_training.py", "test_members.py", "test_jobs.py", "test_experiments.py", "test_browser.py")
+"""Files that take longest, first: so that two at a time end at about the same time, and no two browsers are at work."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _slots(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Not those of a run somebody trains meanwhile; among pytest's own folders, which go when the session has passed."""
