@@ -355,7 +355,7 @@ def test_whatever_happens_to_a_file_the_pages_say_a_sentence(runs: Path, tmp_pat
     """Trap: "this page met KeyError"."""
     run, chance = make_run(runs, train=60, others=15), random.Random(1)
     shutil.copytree(run.path, tmp_path / "whole")
-    for turn in range(120):
+    for turn in range(80):
         done, page = harm(run, chance), PAGES[turn % len(PAGES)]
         app = open_page(page, run=run.id)
         assert "this page met" not in words(app).replace("\\", ""), (turn, done, page, words(app))

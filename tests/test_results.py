@@ -95,7 +95,8 @@ def test_outcomes_that_were_stored_give_the_same_result(tmp_path: Path) -> None:
     experiment, o = of_kind("pruning", seeds=3), World().outcomes({ALL: Truth(), **branches({"hardest": 0.05})})
     path = tmp_path / "runs" / "experiments" / "pruning-0123456789"
     path.mkdir(parents=True)
-    content = {"schema": 1, "settings": experiment.model_dump(mode="json")}
+    content = {"created": "", "fingerprint": None, "settings": experiment.model_dump(mode="json")}
+    content |= {"arms": {}, "judges": {}, "runs": {}}
     (path / "experiment.json").write_text(json.dumps(content))
     o.outcomes.to_parquet(path / "outcomes.parquet", index=False)
     o.scores.to_parquet(path / "scores.parquet", index=False)
