@@ -200,7 +200,7 @@ def test_a_write_that_fails_leaves_nothing_that_keeps_the_disk_full(
 def test_an_experiment_and_scores_are_tidied_too(tmp_path: Path) -> None:
     from dpls.runs.scores import kept
 
-    leave(tmp_path / "scores" / "0" * 20, ".old.parquet.4711")
+    leave(tmp_path / "scores" / ("0" * 20), ".old.parquet.4711")
     kept.keep(tmp_path, "0" * 20, "mine", pd.Series([0.5, 1.0]).to_numpy())
     assert kept.names(tmp_path, "0" * 20) == ["mine"]
     leave(tmp_path / "experiments" / "x", ".outcomes.parquet.4711", "start.lock")
