@@ -11,6 +11,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from dpls.data import TRAIN
+from dpls.data.photos import Photos
 from dpls.experiments.conduct import submit_all
 from dpls.experiments.stored import Stored, list_experiments
 from dpls.jobs.submission import submit
@@ -172,12 +174,11 @@ def test_a_killed_app_loses_nothing(page: Page, tmp_path: Path, browser: Browser
 
 def test_own_images_from_a_typed_path_to_the_hardest(server: Server, page: Page, tmp_path: Path) -> None:
     """Trap: the path, the label and the changed settings were lost by a reload and by going to another page."""
-    draw = np.random.default_rng(0)
-    for name, low in (("dark", 0), ("light", 120)):
-        (tmp_path / "mine" / "train" / name).mkdir(parents=True)
-        for number in range(20):
-            pixels = draw.integers(low, low + 130, (16, 16, 3)).astype(np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "mine" / "train" / name / f"{number}.png")
+    photos = Photos(train=600, validation=10, test=10, size=48)()
+    for example in photos.ids(TRAIN):
+        folder = tmp_path / "mine" / photos.classes[photos.labels[example]]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photos.images[example].transpose(1, 2, 0)).save(folder / f"{example}.png")
     short = [
         "phases.0.until=1",
         "phases.1.until=2",
@@ -232,7 +233,8 @@ def test_own_images_from_a_typed_path_to_the_hardest(server: Server, page: Page,
     expect(page.locator("h1")).to_have_text("Images")
     tiles = page.locator("[data-ready] button")
     trained = run.examples().query("split == 'train'")
-    expect(tiles).to_have_count(len(trained))
+    assert 400 < len(trained) < 600 and len(run.examples()) == 600
+    expect(tiles).to_have_count(60)
     assert run.recipe().epochs == 2
     tiles.first.click()
     expect(page.get_by_role("dialog").get_by_text(".png", exact=False).first).to_be_visible()
