@@ -1,6 +1,7 @@
 """Damaged, foreign and hostile runs: one plain sentence, nothing overwritten, no healthy run hidden."""
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -14,9 +15,11 @@ from safetensors.numpy import load_file, save_file
 from streamlit.testing.v1 import AppTest
 
 from dpls.cli.main import main
+from dpls.errors import UserError
+from dpls.experiments.stored import Stored
 from dpls.runs import report
 from dpls.runs.directory import Run
-from dpls.runs.files import data_root, write_json
+from dpls.runs.files import RECORDED, data_root, write_json
 from dpls.text import display
 from dpls.ui import store
 from tests.made_runs import make_run
@@ -188,6 +191,17 @@ def _other_weights(epoch: int | None) -> Callable[[Run], None]:
     return damage
 
 
+def _scaled(run: Run, by: float) -> None:
+    file = next((run.path / "factors").glob("*.npz"))
+    with np.load(file) as arrays:
+        np.savez_compressed(file, factors=arrays["factors"] * by, kept=arrays["kept"])
+
+
+def _waiting(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 def _edited(run: Run) -> None:
     content = run.config()
     content["config"]["phases"][1]["factors"]["lambda_min"] = 0.9
@@ -205,6 +219,21 @@ DISAGREEING = {
     "a cut record": lambda run: np.save(
         run.path / "dynamics" / "loss.npy", np.load(run.path / "dynamics" / "loss.npy")[:, :50]
     ),
+    "factors halved": lambda run: _scaled(run, 0.5),
+    "a record in another order": lambda run: np.save(
+        run.path / "dynamics" / "loss.npy", np.load(run.path / "dynamics" / "loss.npy")[:, ::-1]
+    ),
+    "no probabilities": lambda run: (run.path / "probabilities.npy").unlink(),
+    "no evaluation": lambda run: (run.evaluations / "clean_best.json").unlink(),
+    "outcomes of other images": lambda run: (
+        pd.read_parquet(run.evaluations / "clean_best.parquet")
+        .assign(id=lambda table: table["id"].to_numpy()[::-1])
+        .to_parquet(run.evaluations / "clean_best.parquet")
+    ),
+    "weights that no header describes": lambda run: save_file(
+        load_file(run.checkpoints / "best.safetensors"), run.checkpoints / "best.safetensors"
+    ),
+    "a file that waits for a writer": lambda run: _waiting(run.path / "metrics.jsonl"),
     "other probabilities": lambda run: np.save(run.path / "probabilities.npy", np.zeros((3, 3), np.float16)),
 }
 
@@ -218,7 +247,7 @@ def test_good_numbers_are_not_overwritten_by_wrong_ones(
     DISAGREEING[name](run)
     assert main(["evaluate", run.id, "--attack", "pgd10", "--runs", str(run.path.parent)]) == 2
     said = capsys.readouterr().err
-    assert "is damaged (" in said
+    assert "is damaged (" in said or "is a link, or no file" in said
     assert len(said.strip().splitlines()) == 1
     assert run.examples_file.read_bytes() == before
 
@@ -227,6 +256,74 @@ def test_an_undamaged_run_is_evaluated_again_and_its_table_keeps_its_columns(run
     before = run.examples()
     assert main(["evaluate", run.id, "--attack", "pgd10", "--set", "steps=1", "--runs", str(run.path.parent)]) == 0
     pd.testing.assert_frame_equal(run.examples()[before.columns], before)
+
+
+@pytest.mark.parametrize("name", ["probabilities.npy", "evaluations/clean_best.json", "examples.parquet"])
+def test_what_was_derived_is_made_again(name: str, run: Run) -> None:
+    """The remedy that the sentence names."""
+    before = run.examples()
+    (run.path / name).unlink()
+    assert main(["work", str(run.path)]) == 0
+    pd.testing.assert_frame_equal(run.examples(), before)
+    assert main(["evaluate", run.id, "--attack", "pgd10", "--set", "steps=1", "--runs", str(run.path.parent)]) == 0
+
+
+def test_a_finished_run_that_is_damaged_later_stays_finished(run: Run) -> None:
+    """And the remedy for its best checkpoint works: it is trained again, to the same numbers."""
+    before = run.examples()
+    (run.checkpoints / "best.safetensors").write_bytes(b"")
+    assert main(["work", str(run.path)]) == 1
+    assert run.state() == "done"
+    shutil.rmtree(run.checkpoints)
+    run.checkpoints.mkdir()
+    (run.path / "metrics.jsonl").unlink()
+    assert main(["work", str(run.path)]) == 0
+    pd.testing.assert_frame_equal(run.examples(), before)
+
+
+@pytest.mark.parametrize("name", ["spare", "log.txt", "dynamics", "checkpoints", "dynamics/loss.npy"])
+def test_a_run_with_links_writes_nowhere_else(name: str, run: Run, tmp_path: Path) -> None:
+    """Trap: a folder from elsewhere, whose links let a worker write over its owner's files."""
+    victim = tmp_path / "victim"
+    if (run.path / name).is_dir():
+        shutil.move(run.path / name, victim)
+    else:
+        (run.path / name).unlink(missing_ok=True)
+        victim.write_bytes(b"mine" * 3000)
+    (run.path / name).symlink_to(victim)
+    before = {path: path.read_bytes() for path in (victim, *victim.rglob("*")) if path.is_file()}
+    assert main(["work", str(run.path)]) == 1
+    assert main(["evaluate", run.id, "--attack", "pgd10", "--runs", str(run.path.parent)]) == 2
+    assert {path: path.read_bytes() for path in (victim, *victim.rglob("*")) if path.is_file()} == before
+
+
+def test_a_run_that_was_stopped_says_what_it_trained(run: Run) -> None:
+    run.keep_metrics(run.metrics()[:2])
+    run.write_status(state="cancelled", epoch=2)
+    for file in (run.path / "seal.json", *(run.path / "factors").glob("*")):
+        file.unlink()
+    for epoch in (4, 6):
+        for file in run.checkpoints.glob(f"epoch_{epoch:04d}*"):
+            file.rename(file.with_name(file.name.replace(f"{epoch:04d}", "0002")))
+    arguments = ["--attack", "pgd10", "--set", "steps=1", "--checkpoint", "last", "--runs", str(run.path.parent)]
+    assert main(["evaluate", run.id, *arguments]) == 0
+    train = run.examples().query("split == 'train'")
+    assert set(train["trained"]) == {2} and set(train["factor"]) == {1.0}
+
+
+@pytest.mark.parametrize("table", ["outcomes.parquet", "scores.parquet"])
+@pytest.mark.parametrize("harm", ["no rows", "no numbers", "no column"])
+def test_tables_of_an_experiment_that_are_damaged_are_a_sentence(table: str, harm: str, runs: Path) -> None:
+    source = next(path for path in sorted((RECORDED / "experiments").iterdir()) if path.name.startswith("membership"))
+    folder = runs / "experiments" / "membership-0123456789"
+    shutil.copytree(source, folder)
+    found = pd.read_parquet(folder / table)
+    changed = {"no rows": found[:0], "no numbers": found.assign(id=10**9), "no column": found[["seed", "id", "split"]]}
+    changed[harm].to_parquet(folder / table, index=False)
+    with pytest.raises(UserError, match="is damaged"):
+        Stored(folder).result()
+    app = open_page("experiments", kind="membership", experiment=folder.name)
+    assert "his page met" not in words(app) and "is damaged" in words(app).replace("\\", "")
 
 
 # -- the fuzzer: whatever happens to a file, a sentence
@@ -358,7 +455,7 @@ def test_whatever_happens_to_a_file_the_pages_say_a_sentence(runs: Path, tmp_pat
     for turn in range(80):
         done, page = harm(run, chance), PAGES[turn % len(PAGES)]
         app = open_page(page, run=run.id)
-        assert "this page met" not in words(app).replace("\\", ""), (turn, done, page, words(app))
+        assert "his page met" not in words(app).replace("\\", ""), (turn, done, page, words(app))
         restored(run, tmp_path / "whole")
         store._row.cache_clear()
 
@@ -376,4 +473,4 @@ def test_whatever_an_address_asks_for_the_pages_say_a_sentence(runs: Path) -> No
             app.query_params[name] = values
         app.switch_page(f"pages/{page}.py").run()
         assert not app.exception, (turn, asked)
-        assert "this page met" not in words(app).replace("\\", ""), (turn, asked, words(app))
+        assert "his page met" not in words(app).replace("\\", ""), (turn, asked, words(app))

@@ -25,7 +25,7 @@ from dpls.experiments.kinds import checked
 from dpls.experiments.outcomes import Outcomes, gather
 from dpls.experiments.result import Result
 from dpls.recipe import anywhere, same_run
-from dpls.runs.checked import Test, is_count, is_list, is_table, is_text, or_none
+from dpls.runs.checked import Test, damaged, is_count, is_list, is_table, is_text, or_none
 from dpls.runs.checked import table as checked_table
 from dpls.runs.contents import is_fingerprint, is_id
 from dpls.runs.directory import Run
@@ -178,8 +178,7 @@ class Stored:
         """Of the runs that have finished; read from the folder where all had when it was last asked."""
         if self.is_complete:
             try:
-                remedy = f"delete the folder of {self.id}"
-                return Outcomes(*(checked_table(file, COLUMNS, None, remedy) for file in self.tables))
+                return self._stored_outcomes()
             except UserError:
                 if self.is_recorded or len(self.runs()) < len(self.content["arms"]):
                     raise
@@ -200,9 +199,25 @@ class Stored:
                     write_whole(file, buffer.getvalue())
         return found
 
+    def _stored_outcomes(self) -> Outcomes:
+        remedy = f"delete the folder of {self.id}"
+        outcomes, scores = (checked_table(file, COLUMNS, None, remedy) for file in self.tables)
+        for file, table in zip(self.tables, (outcomes, scores), strict=True):
+            if not len(table) or not 0 <= table["id"].min() <= table["id"].max() < len(scores):
+                raise damaged(file, "its ids are not those of the scores", remedy)
+        return Outcomes(outcomes, scores)
+
     def result(self) -> Result:
         """What the runs that have finished say."""
-        return self.experiment.summarise(self.outcomes())
+        outcomes = self.outcomes()
+        try:
+            return self.experiment.summarise(outcomes)
+        except UserError:
+            raise
+        except Exception as error:  # whatever tables that are damaged make of it
+            raise damaged(
+                self.path, error, f"delete outcomes.parquet and scores.parquet, or the folder {self.id}"
+            ) from error
 
 
 def state_of(run: Run) -> str:

@@ -15,14 +15,15 @@ from dpls.data.cache import open_dataset, open_hashes
 from dpls.device import make_deterministic, resolve_device, resolve_precision
 from dpls.errors import UserError
 from dpls.evaluations import named
-from dpls.evaluations.conduct import Candidate, evaluate
+from dpls.evaluations.conduct import Candidate, evaluate, evaluation_name
 from dpls.evaluations.evaluation import Told
 from dpls.evaluations.judge import probabilities
 from dpls.jobs.estimate import outline_of, speed
 from dpls.machine import hardware, versions
 from dpls.recipe import RunConfig, make_config, override
 from dpls.recipe.sentences import sentence
-from dpls.runs.agreement import check_checkpoint, check_record
+from dpls.runs.agreement import check_record, check_seal, is_sealed, seal, unseal
+from dpls.runs.checked import no_links
 from dpls.runs.directory import Run
 from dpls.runs.examples import write_examples
 from dpls.runs.files import data_root, write_json
@@ -34,6 +35,7 @@ log = logging.getLogger("dpls")
 
 def finish(run: Run, config: RunConfig, dataset: Dataset) -> None:
     """Everything that follows the last epoch. Evaluations that are finished, of the same weights, are left alone."""
+    check_seal(run, derived=False)
     check_record(run, dataset)
     parts = build(config, dataset)
     for name in ("best", "last"):
@@ -45,6 +47,7 @@ def finish(run: Run, config: RunConfig, dataset: Dataset) -> None:
             run.write_probabilities(probabilities(parts.net, parts.splits))
     _write_table(run, config, dataset)
     write_manifest(run, config, dataset)
+    seal(run)
 
 
 def evaluate_run(run: Run, attack: str, assignments: list[str], checkpoint: str) -> str:
@@ -64,12 +67,18 @@ def evaluate_run(run: Run, attack: str, assignments: list[str], checkpoint: str)
     config = make_config(stored["config"] | {"evaluations": [settings]}).resolved()
     find_checkpoint(run, checkpoint)  # refused before anything is loaded
     with run.lock():
+        no_links(run.path)
+        check_seal(run)
         dataset = open_dataset(data_root(run.path.parent), stored["fingerprint"])
         check_record(run, dataset)
         _check_tables(run)
         parts = build(config, dataset)
+        sealed = is_sealed(run)
+        unseal(run, evaluation_name(config.evaluations[0], checkpoint))
         words = _judge(run, parts, _candidate(run, parts, checkpoint), config.evaluations[0])
         _write_table(run, config, dataset)
+        if sealed:
+            seal(run)
     return words
 
 
@@ -87,9 +96,7 @@ def _candidate(run: Run, parts: Parts, checkpoint: str) -> Candidate:
     path, epoch = find_checkpoint(run, checkpoint)
     load_weights(parts.net, path)
     chosen_by = {"best": parts.config.chosen_by, "last": "last epoch"}.get(checkpoint, "named by hand")
-    candidate = Candidate(parts.net, checkpoint, epoch, chosen_by, run.config()["fingerprint"], parts.dtype)
-    check_checkpoint(run, run.recipe(), checkpoint, epoch, candidate.weights)
-    return candidate
+    return Candidate(parts.net, checkpoint, epoch, chosen_by, run.config()["fingerprint"], parts.dtype)
 
 
 def _check_tables(run: Run) -> None:

@@ -20,6 +20,8 @@ from dpls.disk import FULL, keep_spare, write_over
 from dpls.errors import UserError
 from dpls.jobs.queue import WAITING, hindrance
 from dpls.jobs.slots import slot
+from dpls.runs.agreement import is_sealed, unseal
+from dpls.runs.checked import no_links
 from dpls.runs.directory import Run
 from dpls.runs.files import SPARE, data_root, now
 
@@ -54,6 +56,8 @@ def work(run: Run, if_queued: bool = False) -> None:
             raise Stopped(asked=True)
         if hindered := hindrance(run):
             raise UserError(f"run {run.id} cannot start yet: {hindered[1]}")
+        no_links(run.path)
+        was_done, finished = run.status()["state"] == "done", run.status().get("finished")
         handler = _Log(run.log_file, delay=True)
         log.setLevel(logging.DEBUG)
         log.addHandler(handler)
@@ -72,7 +76,10 @@ def work(run: Run, if_queued: bool = False) -> None:
         except Exception as error:
             reason = explain(error)
             log.debug("", exc_info=True)
-            _write_last_status(run, state="failed", finished=now(), stage=None, error=reason)
+            if was_done and is_sealed(run):  # what is wrong now does not take back what it came to
+                _write_last_status(run, state="done", stage=None, finished=finished)
+            else:
+                _write_last_status(run, state="failed", finished=now(), stage=None, error=reason)
             raise UserError(reason) from error
         finally:
             signal.signal(signal.SIGTERM, before)
@@ -166,6 +173,8 @@ def _work(run: Run) -> None:
 
     make_deterministic()
     config = _as_begun(run, run.recipe()).resolved()
+    if len(run.metrics()) < config.epochs:
+        unseal(run)
     dataset = _images_of(run, config)
     run.write_status(device=str(resolve_device(config.device)))
     write_manifest(run, config, dataset)

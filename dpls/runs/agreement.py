@@ -1,13 +1,23 @@
 """Whether what a run has written still agrees with itself, before anything is derived from it. No torch."""
 
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from dpls.component import ENGINE
 from dpls.data import TRAIN, VALIDATION, Dataset
-from dpls.recipe import RunConfig, hash_at
+from dpls.recipe import hash_at
 from dpls.runs.checked import damaged
 from dpls.runs.directory import Run
+from dpls.runs.files import read_json, write_json
 
+SEAL = "seal.json"
+TRAINED = ("config.json", "metrics.jsonl", "dynamics/*.npy", "factors/*.npz", "checkpoints/*.safetensors")
+DERIVED = ("probabilities.npy", "evaluations/*.json", "evaluations/*.parquet")
+AGAIN = "restore it, or delete metrics.jsonl and the folder checkpoints and train again with {}"
 SHARES = ((TRAIN, "train_clean"), (VALIDATION, "validation_clean"))
 
 
@@ -33,26 +43,55 @@ def check_record(run: Run, dataset: Dataset) -> None:
                 raise damaged(run.path / "dynamics" / "correct.npy", reason)
 
 
-def best_epoch(config: RunConfig, run: Run) -> int | None:
-    """The epoch whose checkpoint is the best by ``metrics.jsonl``; None where there is none yet."""
-    scores = [(row[config.selection.column], -row["epoch"]) for row in run.metrics()[config.last_phase_start :]]
-    known = [entry for entry in scores if entry[0] is not None]
-    return -max(known)[1] if known else None
+def seal(run: Run) -> None:
+    """Writes down what its files hold, once they are as they shall stay."""
+    write_json(run.path / SEAL, {name: _digest(run.path / name) for name in _files(run, (*TRAINED, *DERIVED))})
 
 
-def check_checkpoint(run: Run, config: RunConfig, checkpoint: str, epoch: int, weights: str) -> None:
-    """That 'best' and 'last' are those that the run has chosen and judged.
+def is_sealed(run: Run) -> bool:
+    return (run.path / SEAL).exists()
 
-    weights: a hash of them, as an evaluation keeps it.
+
+def unseal(run: Run, evaluation: str = "") -> None:
+    """For what is going to be made anew: all of it, or the files of one evaluation."""
+    file = run.path / SEAL
+    if not evaluation:
+        file.unlink(missing_ok=True)
+    elif is_sealed(run):
+        mine = f"evaluations/{evaluation}."
+        write_json(file, {name: value for name, value in _sealed(run).items() if not name.startswith(mine)})
+
+
+def check_seal(run: Run, derived: bool = True) -> None:
+    """Refuses files that are others than those it was finished with; a checkpoint may be gone.
+
+    derived: what is made from the trained run, too, and not only what training has left.
     """
-    file, remedy = run.checkpoints / f"{checkpoint}.safetensors", "restore it, or resume the run"
-    if checkpoint == "best" and epoch != (wanted := best_epoch(config, run)):
-        raise damaged(file, f"it is of epoch {epoch}, and by metrics.jsonl the best is {wanted}", remedy)
-    judged = f"clean_{checkpoint}"
-    if judged in run.evaluation_names():
-        said = run.evaluation(judged)
-        if said["epoch"] == epoch and said.get("weights", weights) != weights:
-            raise damaged(file, f"these are not the weights that {judged}.json judged", remedy)
+    work = f"`python -m dpls work {run.path}`"
+    names = _sealed(run) if is_sealed(run) else {}
+    for name, expected in names.items():
+        file, is_derived = run.path / name, name.startswith(("evaluations/", "probabilities"))
+        if is_derived and not derived:
+            continue
+        remedy = f"delete it and make it again with {work}" if is_derived else AGAIN.format(work)
+        if not file.exists() and not name.startswith("checkpoints/"):
+            raise damaged(file, "it is missing", remedy)
+        if file.exists() and _digest(file) != expected:
+            raise damaged(file, "it is not the file this run was finished with", remedy)
+
+
+def _sealed(run: Run) -> dict[str, Any]:
+    return read_json(run.path / SEAL, run.path, "a finished run")
+
+
+def _files(run: Run, patterns: Sequence[str]) -> list[str]:
+    found = [file for pattern in patterns for file in sorted(run.path.glob(pattern)) if not file.name.startswith(".")]
+    return [file.relative_to(run.path).as_posix() for file in found]
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()[:20]
 
 
 def _share(outcome: np.ndarray) -> float | None:

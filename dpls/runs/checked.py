@@ -22,6 +22,20 @@ def damaged(file: Path, reason: object, remedy: str = RESTORE) -> UserError:
     return UserError(f"{file} is damaged ({words}); {remedy}")
 
 
+def no_links(folder: Path) -> None:
+    """Refuses a folder in which anything is neither a file nor a folder: what is written there could land elsewhere."""
+    for path in folder.rglob("*"):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path} is a link, or no file at all; put the file itself there, or delete it")
+
+
+def readable(file: Path, remedy: str) -> Path:
+    """The same, if it can be read without waiting for somebody to write it."""
+    if file.exists() and not file.is_file():
+        raise damaged(file, "it is no file", remedy)
+    return file
+
+
 def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -75,9 +89,11 @@ def table_of(content: Any, entries: Mapping[str, Test]) -> dict[str, Any]:
 def array(file: Path, kinds: Sequence[type[np.generic]], shape: Sequence[int | None], remedy: str = RESTORE) -> Any:
     """A memory map of one of these kinds. None in the shape: any length."""
     try:
-        found = np.load(file, mmap_mode="r", allow_pickle=False)
+        found = np.load(readable(file, remedy), mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise damaged(file, "it is missing", remedy) from None
+    except UserError:
+        raise
     except Exception as error:  # whatever a damaged file makes its readers raise
         raise damaged(file, error, remedy) from None
     fits = isinstance(found, np.ndarray) and found.ndim == len(shape) and found.dtype.type in kinds
@@ -91,9 +107,11 @@ def array(file: Path, kinds: Sequence[type[np.generic]], shape: Sequence[int | N
 def table(file: Path, columns: Mapping[str, str], rows: int | None, remedy: str = RESTORE) -> pd.DataFrame:
     """A table with at least these columns, of a kind in numpy's letters each (O: text), and so many rows."""
     try:
-        found = pd.read_parquet(file)
+        found = pd.read_parquet(readable(file, remedy))
     except FileNotFoundError:
         raise damaged(file, "it is missing", remedy) from None
+    except UserError:
+        raise
     except Exception as error:  # whatever a damaged file makes its readers raise
         raise damaged(file, error, remedy) from None
     for name, kinds in columns.items():

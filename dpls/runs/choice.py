@@ -28,6 +28,10 @@ def choice_at(config: RunConfig, run: Run, start: int, ids: Ids, labels: Ids, cl
     """
     kept = run.factors(start)
     if kept is not None:
+        if len(kept.kept) != len(ids):
+            raise UserError(
+                f"the factors of run {run.id} are of {len(kept.kept):,} images, not {len(ids):,}; delete them"
+            )
         return kept
     _, phase = config.phases_after(start)[0]
     difficulty = np.full(len(ids), np.nan)

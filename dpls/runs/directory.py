@@ -160,7 +160,7 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """A row an epoch, those committed."""
         try:
-            lines = (self.path / "metrics.jsonl").read_bytes().split(b"\n")
+            lines = checked.readable(self.path / "metrics.jsonl", checked.RESTORE).read_bytes().split(b"\n")
         except FileNotFoundError:
             return []
         try:  # what follows the last newline is torn, or empty
@@ -224,7 +224,8 @@ class Run:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 found = Choice(arrays["factors"].astype(np.float64), arrays["kept"].astype(bool))
-            if found.factors.shape != found.kept.shape or found.kept.ndim != 1 or not (found.factors > 0).all():
+            usable = ((found.factors > 0) & (found.factors <= 1)).all() and found.kept.ndim == 1
+            if not usable or found.factors.shape != found.kept.shape:
                 raise ValueError("factors and examples do not fit")
         except Exception as error:  # whatever a damaged archive makes its readers raise
             raise checked.damaged(file, error, "delete it: it is made again from the record") from None
@@ -273,7 +274,7 @@ class Run:
     def outcomes(self, name: str) -> pd.DataFrame:
         """A row per example: id, correct, and what else the evaluation keeps, as ``steps`` (missing: never broken)."""
         file, said = self.evaluations / f"{name}.parquet", self.evaluation(name)
-        remedy = f"delete it and {name}.json, then evaluate again"
+        remedy = f"delete it and {name}.json, then `python -m dpls work {self.path}` or evaluate again"
         found = checked.table(file, {"id": "iu", "correct": "b"}, said["n"], remedy)
         if abs(found["correct"].mean() - said["accuracy"]) > 1e-9:
             raise checked.damaged(file, f"it does not fit {name}.json", remedy)

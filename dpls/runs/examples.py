@@ -10,6 +10,7 @@ from dpls.difficulty.measures import MEASURES, visits
 from dpls.difficulty.signals import signals_of
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
+from dpls.runs.checked import damaged
 from dpls.runs.choice import choice_at, difficulty_of
 from dpls.runs.directory import Run
 from dpls.runs.files import write_whole
@@ -41,6 +42,8 @@ def build_examples(config: RunConfig, run: Run, dataset: Dataset, hashes: np.nda
     columns |= {"trained": chosen["trained"], "difficulty": difficulty, "factor": chosen["factor"]}
     table = pd.DataFrame(columns)
     said = run.probabilities()
+    if said is not None and said.shape[1] != len(dataset.classes):
+        raise damaged(run.path / "probabilities.npy", f"it knows {said.shape[1]} classes, not {len(dataset.classes)}")
     if said is not None:
         table["predicted"] = np.array(dataset.classes)[said.argmax(1)]
     for evaluation in run.evaluation_names(others=True):
@@ -57,9 +60,12 @@ def _chosen(config: RunConfig, run: Run, dataset: Dataset) -> dict[str, np.ndarr
     """
     ids, trained = dataset.ids(TRAIN), np.zeros(len(dataset.labels), dtype=np.int64)
     factors = np.full(len(dataset.labels), np.nan)
+    epochs = len(run.metrics())
     for start, phase in config.phases_after(0):
+        if start >= epochs:  # it has not begun
+            break
         chosen = choice_at(config, run, start, ids, dataset.labels[ids], len(dataset.classes))
-        trained[ids] += (phase.until - start) * chosen.kept
+        trained[ids] += (min(phase.until, epochs) - start) * chosen.kept
         factors[ids] = chosen.factors
     return {"trained": trained, "factor": factors}
 

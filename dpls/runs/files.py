@@ -40,6 +40,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def read_json(path: Path, folder: Path, what: str, entries: Mapping[str, checked.Test] | None = None) -> dict[str, Any]:
     """A file of a run or experiment, a table with these entries; a UserError in one sentence where it is none."""
+    checked.readable(path, f"delete {folder.name}")
     try:
         return checked.table_of(checked.content_of(path.read_bytes()), entries or {})
     except FileNotFoundError:

@@ -21,9 +21,11 @@ from dpls.difficulty.record import RECORDED, unseen
 from dpls.disk import placed
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
+from dpls.runs.checked import damaged
 from dpls.runs.directory import Run
 from dpls.training.learner import Learner
 
+ANEW = "restore it, or delete the folder checkpoints and resume: the run is trained again, to the same numbers"
 STATE_FILE = re.compile(r"epoch_(\d{4,})\.(safetensors|state\.pt)")
 
 
@@ -57,9 +59,7 @@ def load_weights(net: nn.Module, path: Path) -> None:
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {str(path)!r}; train the run at least one epoch") from None
     except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"the checkpoint {str(path)!r} is damaged ({error}); delete it and resume the run from an earlier one"
-        ) from None
+        raise damaged(path, error, ANEW) from None
     expected = net.state_dict()
     for name, tensor in expected.items():
         if name not in weights or weights[name].shape != tensor.shape:
@@ -73,13 +73,14 @@ def load_weights(net: nn.Module, path: Path) -> None:
 def load_state(run: Run, epoch: int, learner: Learner) -> None:
     try:
         state: dict[str, Any] = torch.load(_state(run, epoch), weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).split("\n")[0]
-        raise UserError(
-            f"the checkpoint {str(_state(run, epoch))!r} is damaged ({reason}); delete it and resume"
+        load_weights(learner.net, _weights(run, epoch))
+        learner.resume(state)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a damaged file makes its readers raise
+        raise damaged(
+            _state(run, epoch), error, "delete it and resume: what it was made from is trained again"
         ) from None
-    load_weights(learner.net, _weights(run, epoch))
-    learner.resume(state)
 
 
 def stored_epochs(run: Run) -> list[int]:
@@ -131,10 +132,8 @@ def _epoch_of(path: Path) -> int:
             return int(file.metadata()["epoch"])
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {str(path)!r}; train the run at least one epoch") from None
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"the checkpoint {str(path)!r} is damaged ({error}); resume the run or train it again"
-        ) from None
+    except Exception as error:  # whatever a damaged file makes its readers raise
+        raise damaged(path, error, ANEW) from None
 
 
 def resume(config: RunConfig, run: Run, count: int, learner: Learner) -> tuple[int, float]:
