@@ -25,7 +25,8 @@ def damaged(file: Path, reason: object, remedy: str = RESTORE) -> UserError:
 def no_links(folder: Path) -> None:
     """Refuses a folder in which anything is neither a file nor a folder: what is written there could land elsewhere."""
     for path in folder.rglob("*"):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+        special = path.exists() and not (path.is_file() or path.is_dir())  # what is gone by now was somebody's aside
+        if path.is_symlink() or special:
             raise UserError(f"{path} is a link, or no file at all; put the file itself there, or delete it")
 
 
