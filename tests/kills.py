@@ -57,6 +57,10 @@ def content(run: Run) -> dict[str, object]:
             found[name] = file.read_bytes()
         if name.startswith("evaluations/") and file.suffix == ".json":
             found[name] = json.loads(file.read_text()) | {"seconds": 0}
+        if name == "seal.json":
+            found[name] = {
+                key: value for key, value in json.loads(file.read_text()).items() if not key.endswith(".json")
+            }
     rows = [{name: value for name, value in row.items() if name not in CLOCK_COLUMNS} for row in run.metrics()]
     return found | {"metrics.jsonl": rows}
 

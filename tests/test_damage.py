@@ -434,7 +434,7 @@ def test_whatever_happens_to_a_file_the_commands_say_a_sentence(
     run, chance = make_run(runs, train=60, others=15), random.Random(0)
     shutil.copytree(run.path, tmp_path / "whole")
     commands: list[list[str]] = [["runs"], ["runs", run.id], ["export", run.id, "--to", str(tmp_path / "out.csv")]]
-    for turn in range(300):
+    for turn in range(200):
         done = harm(run, chance)
         table = run.examples_file.read_bytes() if run.examples_file.exists() else None
         for command in commands:
@@ -452,7 +452,7 @@ def test_whatever_happens_to_a_file_the_pages_say_a_sentence(runs: Path, tmp_pat
     """Trap: "this page met KeyError"."""
     run, chance = make_run(runs, train=60, others=15), random.Random(1)
     shutil.copytree(run.path, tmp_path / "whole")
-    for turn in range(80):
+    for turn in range(60):
         done, page = harm(run, chance), PAGES[turn % len(PAGES)]
         app = open_page(page, run=run.id)
         assert "his page met" not in words(app).replace("\\", ""), (turn, done, page, words(app))
