@@ -275,8 +275,17 @@ def test_a_finished_run_that_is_damaged_later_stays_finished(run: Run) -> None:
     assert main(["work", str(run.path)]) == 1
     assert run.state() == "done"
     shutil.rmtree(run.checkpoints)
-    run.checkpoints.mkdir()
+    assert main(["work", str(run.path)]) == 0
+    pd.testing.assert_frame_equal(run.examples(), before)
+
+
+def test_what_training_left_is_made_again_where_it_is_damaged(run: Run) -> None:
+    before = run.examples()
+    _scaled(run, 0.5)
+    assert main(["work", str(run.path)]) == 1
     (run.path / "metrics.jsonl").unlink()
+    shutil.rmtree(run.checkpoints)
+    shutil.rmtree(run.path / "factors")
     assert main(["work", str(run.path)]) == 0
     pd.testing.assert_frame_equal(run.examples(), before)
 

@@ -20,7 +20,7 @@ from dpls.disk import FULL, keep_spare, write_over
 from dpls.errors import UserError
 from dpls.jobs.queue import WAITING, hindrance
 from dpls.jobs.slots import slot
-from dpls.runs.agreement import is_sealed, unseal
+from dpls.runs.agreement import is_sealed
 from dpls.runs.checked import no_links
 from dpls.runs.directory import Run
 from dpls.runs.files import SPARE, data_root, now
@@ -173,8 +173,6 @@ def _work(run: Run) -> None:
 
     make_deterministic()
     config = _as_begun(run, run.recipe()).resolved()
-    if len(run.metrics()) < config.epochs:
-        unseal(run)
     dataset = _images_of(run, config)
     run.write_status(device=str(resolve_device(config.device)))
     write_manifest(run, config, dataset)

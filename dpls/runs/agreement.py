@@ -16,7 +16,7 @@ from dpls.runs.files import read_json, write_json
 SEAL = "seal.json"
 TRAINED = ("config.json", "metrics.jsonl", "dynamics/*.npy", "factors/*.npz", "checkpoints/*.safetensors")
 DERIVED = ("probabilities.npy", "evaluations/*.json", "evaluations/*.parquet")
-AGAIN = "restore it, or delete metrics.jsonl and the folder checkpoints and train again with {}"
+AGAIN = "restore it, or delete metrics.jsonl and the folders checkpoints and factors and train again with {}"
 SHARES = ((TRAIN, "train_clean"), (VALIDATION, "validation_clean"))
 
 

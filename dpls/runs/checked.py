@@ -1,7 +1,8 @@
 """Files of a run, read as they must be: whatever does not fit is told in one sentence, by file. No torch."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from dpls.errors import UserError
-from dpls.text import display
 
 RESTORE = "restore it or delete the run"
 Test = Callable[[Any], bool]
@@ -18,7 +18,7 @@ Test = Callable[[Any], bool]
 
 def damaged(file: Path, reason: object, remedy: str = RESTORE) -> UserError:
     """The error that says so, to be raised."""
-    words = " ".join(display(str(reason)).split())[:200] or type(reason).__name__
+    words = " ".join(str(reason).split())[:200] or type(reason).__name__
     return UserError(f"{file} is damaged ({words}); {remedy}")
 
 
@@ -89,14 +89,8 @@ def table_of(content: Any, entries: Mapping[str, Test]) -> dict[str, Any]:
 
 def array(file: Path, kinds: Sequence[type[np.generic]], shape: Sequence[int | None], remedy: str = RESTORE) -> Any:
     """A memory map of one of these kinds. None in the shape: any length."""
-    try:
-        found = np.load(readable(file, remedy), mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise damaged(file, "it is missing", remedy) from None
-    except UserError:
-        raise
-    except Exception as error:  # whatever a damaged file makes its readers raise
-        raise damaged(file, error, remedy) from None
+    with _reading(file, remedy):
+        found = np.load(file, mmap_mode="r", allow_pickle=False)
     fits = isinstance(found, np.ndarray) and found.ndim == len(shape) and found.dtype.type in kinds
     if not fits or any(length not in (None, had) for length, had in zip(shape, found.shape, strict=True)):
         had = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
@@ -107,14 +101,8 @@ def array(file: Path, kinds: Sequence[type[np.generic]], shape: Sequence[int | N
 
 def table(file: Path, columns: Mapping[str, str], rows: int | None, remedy: str = RESTORE) -> pd.DataFrame:
     """A table with at least these columns, of a kind in numpy's letters each (O: text), and so many rows."""
-    try:
-        found = pd.read_parquet(readable(file, remedy))
-    except FileNotFoundError:
-        raise damaged(file, "it is missing", remedy) from None
-    except UserError:
-        raise
-    except Exception as error:  # whatever a damaged file makes its readers raise
-        raise damaged(file, error, remedy) from None
+    with _reading(file, remedy):
+        found = pd.read_parquet(file)
     for name, kinds in columns.items():
         if name not in found:
             raise damaged(file, f"it has no column {name}", remedy)
@@ -123,6 +111,17 @@ def table(file: Path, columns: Mapping[str, str], rows: int | None, remedy: str 
     if rows is not None and len(found) != rows:
         raise damaged(file, f"it has {len(found):,} rows, not {rows:,}", remedy)
     return found
+
+
+@contextmanager
+def _reading(file: Path, remedy: str) -> Iterator[None]:
+    readable(file, remedy)
+    try:
+        yield
+    except FileNotFoundError:
+        raise damaged(file, "it is missing", remedy) from None
+    except Exception as error:  # whatever a damaged file makes its readers raise
+        raise damaged(file, error, remedy) from None
 
 
 def _is_of(column: pd.Series, kinds: str) -> bool:

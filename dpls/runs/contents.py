@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from dpls.data.cache import FINGERPRINT
 from dpls.runs.checked import Test, is_count, is_list, is_number, is_share, is_table, is_text, or_none
 
 STATES = ("queued", "blocked", "running", "done", "failed", "cancelled")
-FINGERPRINT = re.compile(r"[0-9a-f]{20}")
 ID = re.compile(r"\d{4}-\d{2}-\d{2}_\d{6}_[0-9a-f]{4}")
 
 

@@ -21,11 +21,13 @@ from dpls.difficulty.record import RECORDED, unseen
 from dpls.disk import placed
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
+from dpls.runs.agreement import unseal
 from dpls.runs.checked import damaged
 from dpls.runs.directory import Run
 from dpls.training.learner import Learner
 
 ANEW = "restore it, or delete the folder checkpoints and resume: the run is trained again, to the same numbers"
+FIRST = "train the run at least one epoch, or delete the folder checkpoints and resume"
 STATE_FILE = re.compile(r"epoch_(\d{4,})\.(safetensors|state\.pt)")
 
 
@@ -57,7 +59,7 @@ def load_weights(net: nn.Module, path: Path) -> None:
     try:
         weights = load_file(path)
     except FileNotFoundError:
-        raise UserError(f"there is no checkpoint {str(path)!r}; train the run at least one epoch") from None
+        raise UserError(f"there is no checkpoint {str(path)!r}; {FIRST}") from None
     except (SafetensorError, OSError) as error:
         raise damaged(path, error, ANEW) from None
     expected = net.state_dict()
@@ -131,7 +133,7 @@ def _epoch_of(path: Path) -> int:
         with safe_open(path, "pt") as file:
             return int(file.metadata()["epoch"])
     except FileNotFoundError:
-        raise UserError(f"there is no checkpoint {str(path)!r}; train the run at least one epoch") from None
+        raise UserError(f"there is no checkpoint {str(path)!r}; {FIRST}") from None
     except Exception as error:  # whatever a damaged file makes its readers raise
         raise damaged(path, error, ANEW) from None
 
@@ -141,6 +143,7 @@ def resume(config: RunConfig, run: Run, count: int, learner: Learner) -> tuple[i
 
     ``count``: columns of the record. A run without rows takes over its parent's first, if the parent is still there.
     """
+    run.checkpoints.mkdir(exist_ok=True)  # somebody may have deleted it, as is advised where one is damaged
     parent = run.config()["parent"]
     if not run.metrics():
         signals = {name: (dtype, unseen(dtype)) for name, dtype in RECORDED.items()}
@@ -150,6 +153,8 @@ def resume(config: RunConfig, run: Run, count: int, learner: Learner) -> tuple[i
             take_over(other, run, parent["epoch"])
     rows = run.metrics()
     epoch = max((e for e in stored_epochs(run) if e <= len(rows)), default=0)
+    if epoch < config.epochs:  # its files become others
+        unseal(run)
     if epoch:
         load_state(run, epoch, learner)
     run.keep_metrics(rows[:epoch])
