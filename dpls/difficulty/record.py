@@ -13,17 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dpls.data.split import Split
+from dpls.difficulty.signals import SIGNALS
 from dpls.errors import UserError
 from dpls.nets.frozen import frozen_eval, is_right
-
-SIGNALS: dict[str, np.dtype] = {
-    "correct": np.dtype(np.uint8),
-    "p_true": np.dtype(np.float32),
-    "loss": np.dtype(np.float32),
-    "margin": np.dtype(np.float32),
-    "error_norm": np.dtype(np.float32),
-}
-"""correct: 0 or 1; p_true: [0, 1]; loss: cross-entropy; margin: z_y - max_{k != y} z_k; error_norm: ||p - e_y||_2."""
 
 RECORDED: dict[str, np.dtype] = SIGNALS | {f"{name}_adv": dtype for name, dtype in SIGNALS.items()}
 

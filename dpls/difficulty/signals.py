@@ -5,6 +5,15 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+SIGNALS: dict[str, np.dtype] = {
+    "correct": np.dtype(np.uint8),
+    "p_true": np.dtype(np.float32),
+    "loss": np.dtype(np.float32),
+    "margin": np.dtype(np.float32),
+    "error_norm": np.dtype(np.float32),
+}
+"""correct: 0 or 1; p_true: [0, 1]; loss: cross-entropy; margin: z_y - max_{k != y} z_k; error_norm: ||p - e_y||_2."""
+
 Array = NDArray[np.floating]
 Dynamics = Mapping[str, np.ndarray]
 """Signal name -> (T, N): the first T epochs of the record, clean or adversarial, without suffix."""

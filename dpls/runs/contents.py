@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dpls.data.cache import FINGERPRINT
+from dpls.difficulty.signals import SIGNALS
 from dpls.runs.checked import Test, is_count, is_list, is_number, is_share, is_table, is_text, or_none
 
 STATES = ("queued", "blocked", "running", "done", "failed", "cancelled")
@@ -79,7 +80,7 @@ EXAMPLES = {
     "difficulty": "f",
     "factor": "f",
 }
-SIGNALS: dict[str, tuple[type[np.generic], ...]] = {
-    "correct": (np.uint8,),
-    **dict.fromkeys(("p_true", "loss", "margin", "error_norm"), (np.float32, np.float16)),
+KINDS: dict[str, tuple[type[np.generic], ...]] = {
+    name: (dtype.type, np.float16) if dtype.kind == "f" else (dtype.type,) for name, dtype in SIGNALS.items()
 }
+"""Of each signal; recorded runs keep half precision."""

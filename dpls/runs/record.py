@@ -47,9 +47,9 @@ def read(folder: Path, epochs: int) -> dict[str, np.ndarray]:
     """{signal: (epochs, N)}: memory maps of the first epochs, of the clean signals and of the attacked, if any."""
     found, examples = {}, len(read_ids(folder))
     attacked = any(folder.glob("*_adv.npy"))
-    for name in (signal + suffix for suffix in ("", *["_adv"] * attacked) for signal in contents.SIGNALS):
+    for name in (signal + suffix for suffix in ("", *["_adv"] * attacked) for signal in contents.KINDS):
         file = folder / f"{name}.npy"
-        array = checked.array(file, contents.SIGNALS[name.removesuffix("_adv")], (None, examples))
+        array = checked.array(file, contents.KINDS[name.removesuffix("_adv")], (None, examples))
         if len(array) < epochs:
             raise checked.damaged(file, f"it has {len(array):,} epochs, not {epochs:,}")
         found[name] = array[:epochs]
