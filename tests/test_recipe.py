@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from dpls.attacks import PGD
-from dpls.component import Component
+from dpls.component import Component, canonical
 from dpls.errors import UserError
 from dpls.recipe import (
     ENGINE,
@@ -144,7 +144,7 @@ def test_defect_20_eps_is_said_once_and_the_step_follows() -> None:
     config = paper("eps=4/255").resolved()
     attacks = [config.objective.attack, config.phases[0].objective.attack, config.selection.attack, *config.evaluations]
     assert all(attack.radius == 4 / 255 and attack.step_length == 1 / 255 for attack in attacks)
-    own = paper('evaluations=[{"steps":20,"eps":"2/255"}]').resolved()
+    own = paper('evaluations=[{"kind":"pgd","steps":20,"eps":"2/255"}]').resolved()
     assert own.evaluations[0].radius == 2 / 255
 
 
@@ -186,7 +186,7 @@ def test_setting_a_kind_replaces_the_component() -> None:
     [
         ("evaluations.0.steps=2", ("evaluations", 0, "steps"), 2),
         ("evaluations.1.kind=pgd", ("evaluations", 1, "steps"), 10),
-        ('evaluations.1={"steps":50}', ("evaluations", 1, "steps"), 50),
+        ('evaluations.1={"kind":"pgd","steps":50}', ("evaluations", 1, "steps"), 50),
         ("schedule.decays.0=3", ("schedule", "decays", 0), 3),
         ("selection.attack.start=clean", ("selection", "attack", "steps"), 10),
         ("data.probes.7.kind=blur", ("data", "probes", 7, "kind"), "blur"),
@@ -407,9 +407,16 @@ def defaults() -> dict[str, object]:
         if model.__module__.startswith("dpls."):
             for name, field in model.model_fields.items():
                 if not field.is_required():
-                    value = TypeAdapter(field.annotation).dump_python(field.default, mode="json")
+                    value = TypeAdapter(field.annotation).dump_python(_said(field.default), mode="json")
                     found[f"{model.__name__}.{name}"] = value
     return found
+
+
+def _said(default: object) -> object:
+    """Without what its parts have at their own defaults: a setting that is added to a part changes nothing."""
+    if isinstance(default, Component):
+        return canonical(default)
+    return [_said(part) for part in default] if isinstance(default, tuple) else default
 
 
 # -- path=value from settings

@@ -24,6 +24,10 @@ class Goal(Protocol):
         """bool (b,): the goal is reached at images x, whose logits the attacked net gave."""
         ...
 
+    def step(self, rows: Tensor) -> None:
+        """Is told that these take a gradient step."""
+        ...
+
 
 class CrossEntropyAscent:
     """Climb the cross-entropy to the hard label, never stopping: the inner maximisation of adversarial training."""
@@ -42,13 +46,15 @@ class CrossEntropyAscent:
     def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
         return ~is_right(logits, self.y[rows])
 
+    def step(self, rows: Tensor) -> None: ...
+
 
 class Misclassification(CrossEntropyAscent):
     """Climb the cross-entropy until the ``judge`` misclassifies: the goal of an evaluation.
 
     The attacked net may compute in low precision; what it takes for broken only counts once the judge (float32) agrees.
-    ``looks``: int64 (B,), how often an example was looked at and not broken. An attack looks before each gradient step,
-    so that is the number of steps after which it was broken, if it was; ``asked``: whether it looked at all.
+    ``steps``: int64 (B,), the gradient steps an example has taken, after which it was broken, if it was; ``asked``:
+    whether an attack looked at all.
     """
 
     stops = True
@@ -56,7 +62,7 @@ class Misclassification(CrossEntropyAscent):
     def __init__(self, y: Tensor, judge: nn.Module) -> None:
         super().__init__(y)
         self.judge = judge
-        self.looks = torch.zeros_like(y)
+        self.steps = torch.zeros_like(y)
         self.asked = False
 
     def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:
@@ -65,9 +71,11 @@ class Misclassification(CrossEntropyAscent):
         if len(candidates):
             with torch.no_grad():
                 flagged[candidates] = ~is_right(self.judge(x[candidates]), self.y[rows[candidates]])
-        self.looks[rows] += ~flagged
         self.asked = True
         return flagged
+
+    def step(self, rows: Tensor) -> None:
+        self.steps[rows] += 1
 
 
 class KullbackLeiblerAscent:
@@ -85,6 +93,61 @@ class KullbackLeiblerAscent:
 
     def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
         return ~is_right(logits, self.y[rows])
+
+    def step(self, rows: Tensor) -> None: ...
+
+
+class Climbing:
+    """Another goal, reached in the same way, but by climbing a loss of the attack's own."""
+
+    def __init__(self, goal: Goal) -> None:
+        self._goal, self.y, self.stops = goal, goal.y, goal.stops
+
+    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:
+        return self._goal.broken(x, logits, rows)
+
+    def step(self, rows: Tensor) -> None:
+        self._goal.step(rows)
+
+
+class MarginAscent(Climbing):
+    """Climb the best rival's logit minus the label's: its gradient's sign is the same however logits are scaled."""
+
+    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
+        return _margin(logits.float(), self.y[rows])
+
+
+class ProbabilityMarginAscent(Climbing):
+    """Climb the best rival's probability minus the label's; in double precision, where saturated ones still differ."""
+
+    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
+        return _margin(logits.double().softmax(1), self.y[rows])
+
+
+class TargetedAscent(Climbing):
+    """Climb the logit of a target minus the label's. target: int64 (B,), another class than the label."""
+
+    def __init__(self, goal: Goal, target: Tensor) -> None:
+        super().__init__(goal)
+        self._target = target
+
+    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
+        logits = logits.float()
+        return (logits.gather(1, self._target[rows, None]) - logits.gather(1, self.y[rows, None])).squeeze(1)
+
+
+def _margin(values: Tensor, y: Tensor) -> Tensor:
+    """(b,): the largest of the others minus the label's."""
+    y = y[:, None]
+    return values.scatter(1, y, -torch.inf).amax(1) - values.gather(1, y).squeeze(1)
+
+
+def rivals(logits: Tensor, y: Tensor) -> Tensor:
+    """int64 (B, K - 1): the other classes, the likeliest first."""
+    return logits.scatter(1, y[:, None], -torch.inf).argsort(dim=1, descending=True, stable=True)[:, :-1]
 
 
 def ascent_gradient(net: nn.Module, x: Tensor, goal: Goal, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,6 @@ from dpls.attacks.base import Attack
 from dpls.component import Fractional, article, show_fraction
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from dpls.attacks.goals import Goal
@@ -39,6 +38,9 @@ class PGD(Attack):
         "uniform",
         description="uniform in the eps ball; Gaussian with deviation 0.001, as TRADES does; or the image itself",
     )
+    restarts: int = Field(
+        1, ge=1, le=100, description="how often it starts, each time on what it has not broken; the strongest counts"
+    )
 
     @classmethod
     def named(cls, name: str) -> Self | None:
@@ -49,12 +51,15 @@ class PGD(Attack):
     @property
     def name(self) -> str:
         step = "" if self.step is None else f"-step-{show_fraction(self.step).replace('/', '-')}"
-        return f"pgd{self.steps}{step}{'' if self.start == 'uniform' else f'-{self.start}'}"
+        restarts = "" if self.restarts == 1 else f"x{self.restarts}"
+        return f"pgd{self.steps}{restarts}{step}{'' if self.start == 'uniform' else f'-{self.start}'}"
 
     @property
     def title(self) -> str:
         start = "" if self.start == "uniform" else f", {self.start} start"
-        return f"PGD{self.steps}, eps {show_fraction(self.radius)}, step {show_fraction(self.step_length)}{start}"
+        restarts = "" if self.restarts == 1 else f", {self.restarts} restarts"
+        step = show_fraction(self.step_length)
+        return f"PGD{self.steps}, eps {show_fraction(self.radius)}, step {step}{start}{restarts}"
 
     @property
     def step_length(self) -> float:
@@ -62,7 +67,7 @@ class PGD(Attack):
 
     @property
     def passes(self) -> float:
-        return 2 * self.steps
+        return 2 * self.steps * self.restarts
 
     @property
     def reported(self) -> dict[str, Any]:
@@ -83,32 +88,7 @@ class PGD(Attack):
         return x.clone()
 
     def search(self, net: "nn.Module", x: "Tensor", goal: "Goal", noise: "Noise") -> "Tensor":
-        import torch
+        from dpls.attacks.ascent import ascend_in_turn
 
-        from dpls.attacks.goals import ascent_gradient
-
-        x_adv = self.first(x, noise).contiguous(memory_format=_memory_format(x))
-        if goal.stops:  # what leaves the attack must lie inside the ball from the start
-            x_adv = self.project(x_adv, x)
-        found, rows = x_adv.clone(), torch.arange(len(x), device=x.device)
-        for _ in range(self.steps):
-            gradient, logits = ascent_gradient(net, x_adv, goal, rows)
-            if goal.stops:
-                keep = ~goal.broken(x_adv, logits, rows)
-                if not keep.all():
-                    found[rows] = x_adv  # the broken ones stay as they are now
-                    rows, x, x_adv, gradient = rows[keep], x[keep], x_adv[keep], gradient[keep]
-                    if not len(rows):
-                        return found
-            x_adv = self.project(x_adv + self.step_length * gradient.sign(), x)
-        if len(rows) == len(found):
-            return x_adv
-        found[rows] = x_adv
-        return found
-
-
-def _memory_format(x: "Tensor") -> "torch.memory_format":
-    import torch
-
-    channels_last = x.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if channels_last else torch.contiguous_format
+        lengths = [self.step_length] * self.steps
+        return ascend_in_turn(net, x, lambda: self.first(x, noise), [goal] * self.restarts, lengths, self.project)

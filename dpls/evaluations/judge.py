@@ -64,7 +64,7 @@ def judged(
         x_adv = attack(proposer, x, goal, Noise(mix(seed, attack.name), ids[rows]))
         with torch.no_grad():
             right[rows] = is_right(judge(x_adv), goal.y)
-        steps[rows] = goal.looks if goal.asked else -1
+        steps[rows] = goal.steps if goal.asked else -1
     return Outcome(right, steps)
 
 
