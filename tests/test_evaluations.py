@@ -51,7 +51,7 @@ def run(tmp_path: Path) -> Run:
 @pytest.fixture
 def tens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of ten images: six of the 60 that are tested."""
-    monkeypatch.setattr(Evaluation, "images_a_chunk", 10)
+    monkeypatch.setattr(Procedure, "images_a_chunk", 10)
 
 
 def split_of(part: int = TEST) -> Split:
@@ -184,10 +184,10 @@ from dpls.attacks import PGD
 from dpls.data import TEST
 from dpls.data.split import Split
 from dpls.evaluations import judge
+from dpls.evaluations.base import Procedure
 from dpls.evaluations.conduct import evaluate
-from dpls.evaluations.evaluation import Evaluation
 folder, net = Path(sys.argv[1]), torch.load(sys.argv[2], weights_only=False)
-Evaluation.images_a_chunk = 10
+Procedure.images_a_chunk = 10
 real = judge.judged
 def judged(*args):
     time.sleep(0.05)
@@ -316,7 +316,7 @@ def test_chunks_of_other_weights_are_forgotten(
 def test_everything_an_outcome_depends_on_is_in_the_header(
     trained: nn.Module, run: Run, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(Evaluation, "images_a_chunk", 10)
+    monkeypatch.setattr(Procedure, "images_a_chunk", 10)
     chunks = interrupted(run, trained, monkeypatch)
     header, *lines = chunks.read_text().splitlines(keepends=True)
     chunks.write_text(json.dumps(json.loads(header) | {name: "another"}) + "\n" + "".join(lines))
@@ -332,7 +332,7 @@ def test_a_finished_evaluation_is_left_alone(
     before = [(file, file.stat().st_mtime_ns, file.read_bytes()) for file in sorted(run.evaluations.iterdir())]
     sizes = counted(monkeypatch)
     heard: list[int] = []
-    assert made(run, trained, told=lambda done, total: heard.append(done)) == first
+    assert made(run, trained, told=lambda done, total, doing: heard.append(done)) == first
     assert not sizes and not heard
     assert before == [(f, f.stat().st_mtime_ns, f.read_bytes()) for f in sorted(run.evaluations.iterdir())]
 
@@ -390,14 +390,14 @@ def test_an_attack_that_fails_leaves_no_half_evaluation(
 def test_progress_is_told_chunk_by_chunk(trained: nn.Module, run: Run, tens: None, monkeypatch: Any) -> None:
     heard: list[tuple[int, int]] = []
     interrupted(run, trained, monkeypatch)
-    made(run, trained, told=lambda done, total: heard.append((done, total)))
+    made(run, trained, told=lambda done, total, doing: heard.append((done, total)))
     assert heard == [(30, 60), (40, 60), (50, 60), (60, 60)]
 
 
 def test_outcomes_are_those_of_correct_whatever_the_chunks(trained: nn.Module, run: Run, monkeypatch: Any) -> None:
     expected = correct(trained, split_of(), MIXED)
     for size in (500, 60, 7):
-        monkeypatch.setattr(Evaluation, "images_a_chunk", size)
+        monkeypatch.setattr(Procedure, "images_a_chunk", size)
         made(run, trained)
         assert contents(run)[0]["correct"].tolist() == expected.tolist()
         assert contents(run)[1]["images_a_chunk"] == size
@@ -451,6 +451,52 @@ def test_a_clean_evaluation_has_no_steps(trained: nn.Module, run: Run) -> None:
     assert list(contents(run)[0].columns) == ["id", "correct"]
 
 
+# Passes
+
+
+def test_passes_are_those_one_reckons(run: Run) -> None:
+    """One forward each to judge it clean, of the right one more to judge it attacked; a gradient takes one each way."""
+    levels = [*range(60, 130)]
+    evaluate(run.evaluations, candidate_of(threshold(100.5)), greys(levels), PGD(steps=5, eps=20 / 255, start="clean"))
+    right = [level for level in levels if level <= 100]
+    needed = [math.ceil((100.5 - level) / 5) for level in right]
+    gradients = sum(min(steps + 1, 5) for steps in needed)
+    agreed = sum(steps <= 4 for steps in needed)  # found broken on the way, on which the judge is asked
+    _, content = contents(run)
+    assert content["forward_passes"] == 70 + gradients + agreed + len(right)
+    assert content["backward_passes"] == gradients
+
+
+def test_a_clean_evaluation_passes_each_image_once(trained: nn.Module, run: Run, tens: None) -> None:
+    made(run, trained, None)
+    assert (contents(run)[1]["forward_passes"], contents(run)[1]["backward_passes"]) == (60, 0)
+
+
+def test_a_procedure_counts_warns_and_says(trained: nn.Module, run: Run, tens: None, monkeypatch: Any) -> None:
+    """Of each chunk alone, so a resumed one comes to the same."""
+
+    class Talking(Brightest):
+        def run(self, evaluation: Evaluation) -> None:
+            for rows in evaluation.left():
+                evaluation.say(f"brightening on {len(rows)} images")
+                evaluation.warn("the first chunk" if 0 in rows else "another chunk")
+                right = evaluation.judge(evaluation.split.batch(rows).x).argmax(1) == evaluation.split.labels[rows]
+                evaluation.append(evaluation.split.ids[rows], right)
+
+        def warnings(self, table: pd.DataFrame) -> list[str]:
+            return [f"{len(table)} images"]
+
+    heard: list[tuple[int, int, str]] = []
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        appended(patched, stop_after=2)
+        made(run, trained, Talking(eps=0))
+    made(run, trained, Talking(eps=0), told=lambda *said: heard.append(said))
+    assert heard[:3] == [(20, 60, ""), (20, 60, "brightening on 10 images"), (30, 60, "")]
+    content = contents(run)[1]
+    assert content["warnings"][-3:] == ["another chunk", "the first chunk", "60 images"]
+    assert content["forward_passes"] == 60
+
+
 # What every evaluation promises
 
 
@@ -471,7 +517,7 @@ class Brightest(Procedure):
     def run(self, evaluation: Evaluation) -> None:
         for rows in reversed(evaluation.left()):
             batch = evaluation.split.batch(rows)
-            right = [(evaluation.net(batch.x + level / 255).argmax(1) == batch.y) for level in range(5)]
+            right = [(evaluation.judge(batch.x + level / 255).argmax(1) == batch.y) for level in range(5)]
             held = torch.stack(right).long().cumprod(0).sum(0)
             radius = [None if h == 5 else h / 255 for h in held.tolist()]
             evaluation.append(
@@ -573,7 +619,7 @@ def appended(monkeypatch: pytest.MonkeyPatch, stop_after: int = -1) -> list[int]
 
 
 def test_a_run_stopped_in_an_evaluation_goes_on_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Evaluation, "images_a_chunk", 8)
+    monkeypatch.setattr(Procedure, "images_a_chunk", 8)
     whole, run = (submit(config(*SHORT), tmp_path / folder / "runs") for folder in ("whole", "stopped"))
     work(whole)
     with monkeypatch.context() as patched, pytest.raises(Stopped):
@@ -605,7 +651,7 @@ def test_net_and_data_are_built_once_for_all_evaluations(tmp_path: Path, monkeyp
 
 
 def test_pages_are_told_how_far_an_evaluation_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Evaluation, "images_a_chunk", 8)
+    monkeypatch.setattr(Procedure, "images_a_chunk", 8)
     run = submit(config(*SHORT), tmp_path / "runs")
     seen: list[tuple[str, int, int]] = []
     real = Run.write_status
@@ -623,7 +669,7 @@ def test_pages_are_told_how_far_an_evaluation_is(tmp_path: Path, monkeypatch: py
 
 
 def test_the_command_line_goes_on_with_what_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Evaluation, "images_a_chunk", 8)
+    monkeypatch.setattr(Procedure, "images_a_chunk", 8)
     run = submit(config(*SHORT), tmp_path / "runs")
     work(run)
 

@@ -1,10 +1,12 @@
 """What an evaluation that is longer than a call of an attack looks like. Settings: no torch."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from dpls.attacks import Attack
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from dpls.evaluations.evaluation import Evaluation
 
 
@@ -15,11 +17,18 @@ class Procedure(Attack):
     cannot use it.
     """
 
+    images_a_chunk: ClassVar[int] = 500
+    """Judged together and committed together; plain attacks take this many. A change changes how numbers round."""
+
     def run(self, evaluation: "Evaluation") -> None:
         """Judges each of ``evaluation.left()`` and appends its outcome, chunk by chunk, in any order.
 
         Right is what float32 gets right on the image that was found. An example's outcome may depend on the net, the
         seed, its id and the other examples of its chunk, and on nothing else: then an evaluation that was stopped and
-        resumed equals one that was not.
+        resumed equals one that was not. Nets are ``evaluation.judge`` and ``evaluation.proposer``, which count passes.
         """
         raise NotImplementedError
+
+    def warnings(self, table: "pd.DataFrame") -> list[str]:  # noqa: ARG002
+        """What the outcomes of all examples give reason to doubt, a sentence each. table: ``evaluation.table()``."""
+        return []

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import nn
 
@@ -72,7 +73,15 @@ def evaluate(
     if found := store.whole():
         store.forget_chunks()
         return Accuracy(found["accuracy"], found["low"], found["high"], found["n"])
-    evaluation = Evaluation(candidate.net, split, store, seed=SEED, dtype=candidate.dtype, told=told)
+    evaluation = Evaluation(
+        candidate.net,
+        split,
+        store,
+        images_a_chunk=_images_a_chunk(attack),
+        seed=SEED,
+        dtype=candidate.dtype,
+        told=told,
+    )
     if isinstance(attack, Procedure):
         attack.run(evaluation)
     else:
@@ -85,8 +94,9 @@ def evaluate(
         "low": result.low,
         "high": result.high,
         "chosen_by": candidate.chosen_by,
-        "warnings": _warnings(result, attack),
+        "warnings": _warnings(result, attack, evaluation, table),
         "seconds": round(evaluation.seconds, 2),
+        **evaluation.passes,
     }
     store.finish(table, content)
     return result
@@ -107,12 +117,18 @@ def _header(candidate: Candidate, split: Split, attack: Attack | None, part: int
         "fingerprint": candidate.fingerprint,
         "seed": SEED,
         "device": split.device.type,
-        "images_a_chunk": Evaluation.images_a_chunk,
+        "images_a_chunk": _images_a_chunk(attack),
     }
 
 
-def _warnings(result: Accuracy, attack: Attack | None) -> list[str]:
+def _images_a_chunk(attack: Attack | None) -> int:
+    return (attack if isinstance(attack, Procedure) else Procedure).images_a_chunk
+
+
+def _warnings(result: Accuracy, attack: Attack | None, evaluation: Evaluation, table: pd.DataFrame) -> list[str]:
     found = []
     if result.high - result.low > 0.1:
         found.append(f"the interval is {result.high - result.low:.1%} wide: {result.n:,} examples tell little")
-    return found + (attack.doubts if attack else [])
+    found += attack.doubts if attack else []
+    found += evaluation.warnings
+    return found + (attack.warnings(table) if isinstance(attack, Procedure) else [])

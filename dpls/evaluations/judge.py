@@ -70,12 +70,11 @@ def judged(
 
 def judge_chunks(evaluation: "Evaluation", attack: Attack | None) -> None:
     """Judges every chunk that is left, clean or under an attack, and appends it; with an attack ``steps``, too."""
-    split, net = evaluation.split, evaluation.net
-    judge, proposer = frozen_eval(net), frozen_eval(net, evaluation.dtype)
+    split = evaluation.split
     for rows in evaluation.left():
         batch = split.batch(rows)
         ids = split.ids.to(split.device)[batch.rows]
-        right, steps = judged(judge, proposer, batch, ids, attack, evaluation.seed)
+        right, steps = judged(evaluation.judge, evaluation.proposer, batch, ids, attack, evaluation.seed)
         columns = {} if attack is None else {"steps": _where_wrong(steps, right)}
         evaluation.append(ids, right, **columns)
 

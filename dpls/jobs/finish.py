@@ -118,7 +118,11 @@ def _judge(
 def _shown(run: Run, attack: Attack | None, checkpoint: str) -> Told:
     """Keeps pages informed of an evaluation."""
     stage = f"evaluating: {_title(attack)}, {checkpoint} checkpoint"
-    return lambda done, total: run.write_status(stage=stage, images=done, images_total=total)
+
+    def told(done: int, total: int, doing: str) -> None:
+        run.write_status(stage=f"{stage}, {doing}" if doing else stage, images=done, images_total=total)
+
+    return told
 
 
 def _title(attack: Attack | None) -> str:
