@@ -70,10 +70,10 @@ factor = 0.3
 
 [objective]
 kind = "pgd_at"
-attack = { steps = 1 }
+attack = { kind = "pgd", steps = 1 }
 
 [selection]
-attack = { steps = 1 }
+attack = { kind = "pgd", steps = 1 }
 
 [[phases]]
 until = 4

@@ -24,7 +24,7 @@ from tests.test_run import finish
 
 SETTINGS = {
     "net": {"kind": "small_cnn", "width": 4},
-    "objective": {"kind": "pgd_at", "attack": {"steps": 2}},
+    "objective": {"kind": "pgd_at", "attack": {"kind": "pgd", "steps": 2}},
     "phases": [{"until": 2}],
     "optimiser": {"lr": 0.05, "batch_size": 16},
     "device": "cpu",

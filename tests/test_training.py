@@ -30,7 +30,7 @@ def tiny_config(**changes) -> RunConfig:
     settings = {
         "net": {"kind": "small_cnn", "width": 4},
         "optimiser": {"batch_size": 16, "lr": 0.05},
-        "objective": {"kind": "pgd_at", "attack": {"steps": 2}},
+        "objective": {"kind": "pgd_at", "attack": {"kind": "pgd", "steps": 2}},
         "augmentation": {"pad": 1, "flip": True},
         "phases": [{"until": 5}],
         "device": "cpu",
@@ -145,7 +145,7 @@ def test_presentation_and_sweep_agree_in_rank(tmp_path) -> None:
 @pytest.mark.parametrize("kind", ["pgd_at", "trades"])
 def test_an_attack_that_warms_up_begins_when_its_clean_epochs_are_over(tiny, kind: str) -> None:
     """Until then an epoch is one of standard training, bit for bit, and nothing attacked is on record."""
-    attacked = {"kind": kind, "attack": {"steps": 2}}
+    attacked = {"kind": kind, "attack": {"kind": "pgd", "steps": 2}}
     warm, standard, hot = (
         build(tiny_config(**changes), tiny())
         for changes in (
