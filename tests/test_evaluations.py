@@ -31,8 +31,9 @@ from dpls.evaluations.conduct import evaluate, evaluation_name
 from dpls.evaluations.evaluation import Evaluation
 from dpls.evaluations.judge import correct
 from dpls.evaluations.store import Store
-from dpls.jobs import finish as finishing
+from dpls.jobs.evaluating import evaluate_run
 from dpls.jobs.submission import submit
+from dpls.jobs.wanted import asked
 from dpls.jobs.worker import Stopped, work
 from dpls.runs.directory import Run
 from dpls.runs.folder import create_run
@@ -679,11 +680,11 @@ def test_the_command_line_goes_on_with_what_was_stopped(tmp_path: Path, monkeypa
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         counted(patched, stop)
-        finishing.evaluate_run(run, "pgd2", ["eps=4/255"], "last")
+        evaluate_run(run, asked(run, "pgd2", ["eps=4/255"], "last"))
     assert "pgd2_4-255_last" not in run.evaluation_names()
     sizes = counted(monkeypatch)
-    words = finishing.evaluate_run(run, "pgd2", ["eps=4/255"], "last")
+    words = evaluate_run(run, asked(run, "pgd2", ["eps=4/255"], "last"))
     assert sizes == [4] and words.startswith("PGD2, eps 4/255, step 1/255, test, last checkpoint (epoch 2): ")
-    assert finishing.evaluate_run(run, "pgd2", ["eps=4/255"], "last") == words and sizes == [4]
+    assert evaluate_run(run, asked(run, "pgd2", ["eps=4/255"], "last")) == words and sizes == [4]
     assert run.examples()["correct_pgd2_4-255_last"].notna().sum() == 20
     assert run.status()["stage"] is None

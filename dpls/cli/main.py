@@ -57,7 +57,7 @@ def parser(first: str) -> argparse.ArgumentParser:
         return sub
 
     making.add(command, first)
-    checking.add(command)
+    checking.add(command, first)
     looking.add(command)
     settings.add(command)
     return found

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dpls.data.dataset import Dataset
+from dpls.randomness import Noise, mix
 
 
 class Batch(NamedTuple):
@@ -43,6 +44,19 @@ class Split:
         """The split of these rows alone; ids stay what they were."""
         rows = rows.to(self.images.device)
         return Split(self.images[rows], self.labels[rows], self.ids[rows], self.device)
+
+    def sample(self, count: int) -> "Split":
+        """``count`` of its examples, by chance but always the same, classes in proportion, ids rising.
+
+        A smaller sample is part of a larger one, so what both have been through can be compared.
+        """
+        labels = self.labels.cpu()
+        drawn = Noise(mix(0, "sample"), self.ids.cpu()).uniform().argsort()
+        place = torch.empty(len(self), dtype=torch.float64)
+        for label in set(labels.tolist()):
+            rows = drawn[labels[drawn] == label]
+            place[rows] = (torch.arange(len(rows), dtype=torch.float64) + 0.5) / len(rows)
+        return self.take(place.argsort(stable=True)[:count].sort().values)
 
     def pixel_statistics(self) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of the pixels by channel, images in [0, 1]."""

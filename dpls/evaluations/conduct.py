@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from dpls.attacks import Attack
-from dpls.component import ENGINE, show_fraction
+from dpls.component import ENGINE
 from dpls.data import PARTS, TEST
 from dpls.data.split import Split
 from dpls.evaluations.accuracy import Accuracy, accuracy
-from dpls.evaluations.base import Procedure
+from dpls.evaluations.base import Procedure, evaluation_name
 from dpls.evaluations.evaluation import Evaluation, Told
 from dpls.evaluations.judge import judge_chunks
 from dpls.evaluations.store import Store
@@ -50,12 +50,6 @@ class Candidate:
         return digest.hexdigest()[:20]
 
 
-def evaluation_name(attack: Attack | None, checkpoint: str, part: int = TEST) -> str:
-    """clean_best, pgd20_8-255_best; of training images clean_last_train."""
-    what = "clean" if attack is None else f"{attack.name}_{show_fraction(attack.radius).replace('/', '-')}"
-    return f"{what}_{checkpoint}" if part == TEST else f"{what}_{checkpoint}_{PARTS[part]}"
-
-
 def evaluate(
     folder: Path,
     candidate: Candidate,
@@ -63,13 +57,18 @@ def evaluate(
     attack: Attack | None = None,
     *,
     part: int = TEST,
+    images: int | None = None,
     told: Told | None = None,
 ) -> Accuracy:
     """Judges the examples of a split that have no outcome yet, and writes result and outcomes into the folder.
 
     What is finished already is not made again, and ``told`` then hears nothing. Without an attack: clean images.
+    ``images``: a sample of so many; None: all.
     """
-    store = Store(folder, evaluation_name(attack, candidate.checkpoint, part), _header(candidate, split, attack, part))
+    name, header = evaluation_name(attack, candidate.checkpoint, part, images), {}
+    if images is not None:
+        split, header = split.sample(images), {"sample_of": len(split)}
+    store = Store(folder, name, _header(candidate, split, attack, part) | header)
     if found := store.whole():
         store.forget_chunks()
         return Accuracy(found["accuracy"], found["low"], found["high"], found["n"])

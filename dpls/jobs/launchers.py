@@ -8,6 +8,7 @@ from dpls.errors import UserError
 from dpls.jobs.local import Local
 from dpls.jobs.queue import next_ready
 from dpls.jobs.slots import Capacity
+from dpls.jobs.wanted import Wanted, want
 from dpls.runs.directory import Run
 from dpls.runs.folder import list_runs
 
@@ -35,6 +36,17 @@ class Launcher(Protocol):
 def launcher() -> Launcher:
     """The launcher of this installation."""
     return Local()
+
+
+def ask_for(run: Run, one: Wanted) -> None:
+    """Has an evaluation made of a run that is done: by the worker that is at it, or by one that is started now."""
+    if run.state() != "done":
+        raise UserError(f"run {run.id} is {run.state()}; it can be evaluated once it is done")
+    if run.is_recorded:
+        raise UserError(f"run {run.id} is a recorded run without checkpoints; train its preset, then evaluate that one")
+    want(run, one)
+    if not run.is_locked():
+        launcher().submit(run, if_queued=True)
 
 
 def take_up(launcher: Launcher, runs: Path) -> list[Run]:

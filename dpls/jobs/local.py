@@ -11,8 +11,9 @@ from contextlib import suppress
 
 from dpls.errors import UserError
 from dpls.jobs import slots
-from dpls.jobs.queue import WAITING
+from dpls.jobs.queue import WAITING, waits
 from dpls.jobs.slots import Capacity
+from dpls.jobs.wanted import next_wanted, stop_waiting
 from dpls.runs.directory import Run
 from dpls.runs.files import now
 
@@ -24,11 +25,12 @@ class Local:
         if run.is_recorded:
             raise UserError(f"run {run.id} is a recorded run and cannot be worked on; train its preset instead")
         with run.lock():  # refused where a worker has it
-            if if_queued and run.status()["state"] not in WAITING:
+            if if_queued and not waits(run):
                 return
             run.stop_file.unlink(missing_ok=True)  # asked of an earlier worker
-            # Seen to wait from here on, and not only once its worker is there.
-            run.write_status(state="queued", stage=None, finished=None, error=None)
+            if not (run.status()["state"] == "done" and next_wanted(run)):
+                # Seen to wait from here on, and not only once its worker is there.
+                run.write_status(state="queued", stage=None, finished=None, error=None)
         with run.log_file.open("ab") as log:  # what the worker's own log cannot tell: a crash of the interpreter
             process = subprocess.Popen(
                 [sys.executable, "-m", "dpls", "work", "--if-queued", str(run.path.resolve())],
@@ -40,11 +42,14 @@ class Local:
         threading.Thread(target=process.wait, daemon=True).start()  # so that no zombie stays behind
 
     def cancel(self, run: Run) -> None:
-        if run.state() not in (*WAITING, "running", "interrupted"):
+        if run.state() not in (*WAITING, "running", "interrupted") and not waits(run):
             raise UserError(f"run {run.id} is {run.state()}; only a queued or running one can be stopped")
         if not run.is_locked():  # no worker has it yet: one that comes now will find that it need not
             with suppress(UserError), run.lock():
-                run.write_status(state="cancelled", finished=now(), error=None)
+                if run.state() == "done":
+                    stop_waiting(run)
+                else:
+                    run.write_status(state="cancelled", finished=now(), error=None)
                 return
         run.stop_file.touch()  # also where a worker has taken the lock just now
 

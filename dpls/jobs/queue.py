@@ -4,10 +4,17 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dpls.errors import UserError
+from dpls.jobs.wanted import next_wanted
 from dpls.runs.directory import Run
 from dpls.runs.folder import list_runs
 
 WAITING = ("queued", "blocked")
+
+
+def waits(run: Run) -> bool:
+    """Whether a worker is to do something: train it, or, once it is done, evaluate it."""
+    state = run.status()["state"]
+    return state in WAITING or (state == "done" and next_wanted(run) is not None)
 
 
 def hindrance(run: Run) -> tuple[str, str] | None:
@@ -41,10 +48,10 @@ def next_ready(runs: Path, besides: Collection[str] = (), first: Sequence[Run] =
     """
     for run in (*first, *list_runs(runs)):
         try:
-            state = run.status()["state"]
-            if state not in WAITING or run.id in besides or run.is_locked():
+            if run.id in besides or not waits(run) or run.is_locked():
                 continue
-            found = hindrance(run)
+            state = run.status()["state"]
+            found = None if state == "done" else hindrance(run)
             if found is None:
                 return run
             if found[0] != state:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from dpls.disk import FULL, keep_spare, write_over
 from dpls.errors import UserError
-from dpls.jobs.queue import WAITING, hindrance
+from dpls.jobs.queue import hindrance, waits
 from dpls.jobs.slots import slot
+from dpls.jobs.wanted import next_wanted, stop_waiting
 from dpls.runs.agreement import is_sealed
 from dpls.runs.checked import no_links
 from dpls.runs.directory import Run
@@ -47,37 +48,48 @@ def work(run: Run, if_queued: bool = False) -> None:
     """Brings a run to its end. Raises UserError with the reason where it fails, Stopped where it was told to stop.
 
     ``if_queued``: only if it still waits; between a launcher's start and here somebody may have thought better of it.
+    Of a run that is done, the evaluations that are asked for.
     """
     device = str(run.config()["config"].get("device", "auto"))
     with run.lock():
+        status = run.status()
+        was_done = status["state"] == "done"
+        trains = not (if_queued and was_done)
         if not if_queued:
             run.stop_file.unlink(missing_ok=True)  # asked of an earlier worker
-        elif run.status()["state"] not in WAITING:
+        elif not waits(run):
             raise Stopped(asked=True)
-        if hindered := hindrance(run):
+        if trains and (hindered := hindrance(run)):
             raise UserError(f"run {run.id} cannot start yet: {hindered[1]}")
         no_links(run.path)
-        was_done, finished = run.status()["state"] == "done", run.status().get("finished")
         handler = _Log(run.log_file, delay=True)
         log.setLevel(logging.DEBUG)
         log.addHandler(handler)
         before, asked = signal.signal(signal.SIGTERM, _stop), threading.Event()
         try:
             keep_spare(run.path / SPARE)
-            run.write_status(state="queued", stage=None, finished=None, error=None)
+            if trains:
+                run.write_status(state="queued", stage=None, finished=None, error=None)
             with _stop_on_request(run, asked), slot(device, run.id, log.info) as taken:
-                run.write_status(state="running", started=now(), slot=taken)
-                _work(run)
-            _write_into_spare(run, state="done", finished=now(), stage=None)
+                if trains:
+                    run.write_status(state="running", started=now(), slot=taken)
+                    _work(run)
+                _evaluate_wanted(run)
+            _write_into_spare(run, state="done", finished=now() if trains else status.get("finished"), stage=None)
         except (Stopped, KeyboardInterrupt) as stop:
-            _write_last_status(run, state="cancelled", finished=now(), stage=None)
+            if asked.is_set():
+                stop_waiting(run)
+            if trains:
+                _write_last_status(run, state="cancelled", finished=now(), stage=None)
+            else:
+                _write_into_spare(run, stage=None)
             log.info("stopped; resume with: python -m dpls work %s", run.path)
             raise Stopped(asked=isinstance(stop, Stopped) and asked.is_set()) from None
         except Exception as error:
             reason = explain(error)
             log.debug("", exc_info=True)
             if was_done and is_sealed(run):  # what is wrong now does not take back what it came to
-                _write_last_status(run, state="done", stage=None, finished=finished)
+                _write_last_status(run, state="done", stage=None, finished=status.get("finished"))
             else:
                 _write_last_status(run, state="failed", finished=now(), stage=None, error=reason)
             raise UserError(reason) from error
@@ -179,6 +191,13 @@ def _work(run: Run) -> None:
     with Console(run, config, dataset) as progress:
         train(config, run, dataset, progress)
     finish(run, config, dataset)
+
+
+def _evaluate_wanted(run: Run) -> None:
+    if next_wanted(run):
+        from dpls.jobs.evaluating import evaluate_wanted
+
+        evaluate_wanted(run, explain)
 
 
 def _as_begun(run: Run, config: "RunConfig") -> "RunConfig":
