@@ -19,7 +19,7 @@ SMALL = [
     "--set=net.width=4",
     "--set=objective.attack.steps=1",
     "--set=selection.attack.steps=1",
-    "--set=evaluations=[{\"steps\":1}]",
+    "--set=evaluations=[{\"kind\":\"pgd\",\"steps\":1}]",
     "--set=schedule={}",
     "--set=optimiser.lr=0.1",
     "--set=phases.0.until=2",

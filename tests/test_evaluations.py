@@ -4,12 +4,14 @@ import copy
 import json
 import math
 import os
+import pkgutil
 import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,14 +19,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import candidate_of, make_tiny
+from conftest import candidate_of, declared, make_tiny
 from torch import nn
 
+import dpls.evaluations
 from dpls.attacks import PGD, Attack
 from dpls.component import members
 from dpls.data import TEST
 from dpls.data.split import Split
-from dpls.evaluations import AnyEvaluation, judge, named
+from dpls.evaluations import AnyEvaluation, AutoAttack, judge, named
 from dpls.evaluations.accuracy import Accuracy
 from dpls.evaluations.base import Procedure
 from dpls.evaluations.conduct import evaluate, evaluation_name
@@ -52,7 +55,8 @@ def run(tmp_path: Path) -> Run:
 @pytest.fixture
 def tens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of ten images: six of the 60 that are tested."""
-    monkeypatch.setattr(Procedure, "images_a_chunk", 10)
+    for kind in (Procedure, *(kind for kind in members(AnyEvaluation) if "images_a_chunk" in vars(kind))):
+        monkeypatch.setattr(kind, "images_a_chunk", 10)
 
 
 def split_of(part: int = TEST) -> Split:
@@ -180,7 +184,7 @@ CHILD = """
 import sys, time, torch
 from pathlib import Path
 sys.path.insert(0, "tests")
-from conftest import candidate_of, make_tiny
+from conftest import candidate_of, declared, make_tiny
 from dpls.attacks import PGD
 from dpls.data import TEST
 from dpls.data.split import Split
@@ -527,13 +531,21 @@ class Brightest(Procedure):
 
 
 KINDS = [*members(AnyEvaluation), Brightest]
+QUICK: dict[type[Attack], dict[str, Any]] = {AutoAttack: {"steps": 5, "targets": 2, "queries": 20}}
+"""Settings for those whose defaults take long."""
+
+
+def test_every_procedure_is_in_the_union() -> None:
+    for module in pkgutil.iter_modules(dpls.evaluations.__path__):
+        import_module(f"dpls.evaluations.{module.name}")
+    assert declared(Procedure) == {kind for kind in members(AnyEvaluation) if issubclass(kind, Procedure)}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_evaluation_is_kept_resumed_and_named(
     kind: type[Attack], trained: nn.Module, run: Run, tens: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attack = kind(eps=8 / 255)
+    attack = kind(eps=8 / 255, **QUICK.get(kind, {}))
     net, split = trained.eval(), split_of()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     evaluate(run.evaluations, candidate_of(net), split, attack)

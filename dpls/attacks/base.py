@@ -62,6 +62,9 @@ class Attack(Component):
         """Why a robust accuracy under this attack may be too high, a sentence each."""
         return []
 
+    def check_installed(self) -> None:
+        """Raises UserError where a package that it needs is missing; asked before anything long begins."""
+
     def search(self, net: "nn.Module", x: "Tensor", goal: "Goal", noise: "Noise") -> "Tensor":
         """(B, C, H, W): the attack itself. It may return anything; ``__call__`` keeps the promise."""
         raise NotImplementedError

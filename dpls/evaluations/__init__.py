@@ -4,21 +4,26 @@ A name in ``AnyEvaluation`` can be asked for by a recipe and by the command line
 (``base``), which take longer than a call and append their outcomes chunk by chunk.
 
 accuracy     a share with its interval
-base         the procedure
+autoattack   AutoAttack, a lighter base         the procedure
 conduct      one evaluation from its first chunk to its files (loads torch)
 evaluation   which examples are left, and what is known of the others (loads torch)
 judge        what counts as right; the evaluation by an attack, or by none (loads torch)
+reference    AutoAttack's attacks in turn, by the authors' implementation, which is optional (loads torch)
+stages       the attacks of AutoAttack, and the ladders made of them
 store        the files: chunks, then the table, then what is said of it
 """
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
 
 from dpls.attacks import AnyAttack
 from dpls.component import members
 from dpls.errors import UserError
+from dpls.evaluations.autoattack import AutoAttack
 
-AnyEvaluation: TypeAlias = AnyAttack
-"""What can be made beside the clean one; of two: ``Annotated[AnyAttack | Other, Field(discriminator="kind")]``."""
+AnyEvaluation: TypeAlias = Annotated[AnyAttack | AutoAttack, Field(discriminator="kind")]
+"""What can be made beside the clean one."""
 
 
 def named(name: str) -> AnyEvaluation:
@@ -30,4 +35,4 @@ def named(name: str) -> AnyEvaluation:
     raise UserError(f"unknown attack {name!r}; choose from {', '.join(kind.examples for kind in family)}")
 
 
-__all__ = ["AnyEvaluation", "named"]
+__all__ = ["AnyEvaluation", "AutoAttack", "named"]

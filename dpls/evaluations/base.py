@@ -27,7 +27,7 @@ class Procedure(Attack):
 
         Right is what float32 gets right on the image that was found. An example's outcome may depend on the net, the
         seed, its id and the other examples of its chunk, and on nothing else: then an evaluation that was stopped and
-        resumed equals one that was not. Nets are ``evaluation.judge`` and ``evaluation.proposer``, which count passes.
+        resumed equals one that was not. The net is ``evaluation.judge``, in float32, which counts what passes.
         """
         raise NotImplementedError
 

@@ -78,7 +78,7 @@ def evaluate(
         store,
         images_a_chunk=_images_a_chunk(attack),
         seed=SEED,
-        dtype=candidate.dtype,
+        dtype=_proposed_in(candidate, attack),
         told=told,
     )
     if isinstance(attack, Procedure):
@@ -110,7 +110,7 @@ def _header(candidate: Candidate, split: Split, attack: Attack | None, part: int
         "n": len(split),
         "checkpoint": candidate.checkpoint,
         "epoch": candidate.epoch,
-        "proposed_in": str(candidate.dtype).removeprefix("torch."),
+        "proposed_in": str(_proposed_in(candidate, attack)).removeprefix("torch."),
         "judged_in": "float32",
         "weights": candidate.weights,
         "fingerprint": candidate.fingerprint,
@@ -118,6 +118,11 @@ def _header(candidate: Candidate, split: Split, attack: Attack | None, part: int
         "device": split.device.type,
         "images_a_chunk": _images_a_chunk(attack),
     }
+
+
+def _proposed_in(candidate: Candidate, attack: Attack | None) -> torch.dtype:
+    """A procedure attacks the net that judges."""
+    return torch.float32 if isinstance(attack, Procedure) else candidate.dtype
 
 
 def _images_a_chunk(attack: Attack | None) -> int:

@@ -26,6 +26,8 @@ def submit(
     as it waits for the runs whose scores choose its examples. ``experiment``: the one it was made for.
     """
     device = resolve_device(config.device)
+    for attack in config.evaluations:
+        attack.check_installed()
     _check_room(config, runs)
     dataset, fingerprint = config.data(data_root(runs))
     _check_room(config, runs)  # its images are known now, and in the cache

@@ -68,6 +68,7 @@ def asked(
     from dpls.recipe.sentences import sentence
 
     meant = named(attack)
+    meant.check_installed()
     settings = override(meant.model_dump(mode="json"), list(assignments), type(meant))
     try:
         type(meant).model_validate(settings)
