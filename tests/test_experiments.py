@@ -47,7 +47,7 @@ from tests.test_run import metrics
 TOML = """
 eps = 0.1
 device = "cpu"
-evaluations = [{ steps = 1 }]
+evaluations = [{ kind = "pgd", steps = 1 }]
 
 [data]
 source = { kind = "digits" }

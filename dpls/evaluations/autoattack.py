@@ -36,7 +36,6 @@ class AutoAttack(Procedure):
     kind: Literal["autoattack"] = "autoattack"
     version: Literal["standard", "plus", "rand", "light", Stage] = Field(
         "standard",
-        title="Version of AutoAttack",
         description="standard, plus and rand as published; light, a shorter ladder for CPUs; or one of the attacks",
     )
     steps: int | None = Field(
@@ -46,14 +45,12 @@ class AutoAttack(Procedure):
         None,
         ge=1,
         le=1000,
-        title="Classes aimed at",
         description="by apgd-t and fab-t, the likeliest first; all others at most; none: the version's, 9, of light 3",
     )
     queries: int | None = Field(
         None,
         ge=1,
         le=1_000_000,
-        title="Queries of Square",
         description="none: the version's, 5000, of light 500",
     )
 

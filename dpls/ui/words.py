@@ -51,6 +51,8 @@ WORDS = {
     "validation": "Share for validation",
     "warmup": "Rise from 0 over epochs",
     "weight": "Weight of the other image",
+    "AutoAttack.queries": "Queries of Square",
+    "AutoAttack.targets": "Classes aimed at",
     "Control.lambda_min": "Smallest factor",
     "Cifar10.path": "Folder of the published files",
     "DPLS.lambda_min": "Smallest factor",
