@@ -3,11 +3,15 @@
 A name in ``AnyEvaluation`` can be asked for by a recipe and by the command line. Above the attacks stand procedures
 (``base``), which take longer than a call and append their outcomes chunk by chunk.
 
+a3           Adaptive Auto Attack
+a3_chunk     its search (loads torch)
 accuracy     a share with its interval
-autoattack   AutoAttack, a lighter base         the procedure
+autoattack   AutoAttack, and a lighter ladder of its attacks
+base         the procedure
 conduct      one evaluation from its first chunk to its files (loads torch)
 evaluation   which examples are left, and what is known of the others (loads torch)
 judge        what counts as right; the evaluation by an attack, or by none (loads torch)
+rays         RayS, which sees labels alone
 reference    AutoAttack's attacks in turn, by the authors' implementation, which is optional (loads torch)
 stages       the attacks of AutoAttack, and the ladders made of them
 store        the files: chunks, then the table, then what is said of it
@@ -20,9 +24,11 @@ from pydantic import Field
 from dpls.attacks import AnyAttack
 from dpls.component import members
 from dpls.errors import UserError
+from dpls.evaluations.a3 import A3
 from dpls.evaluations.autoattack import AutoAttack
+from dpls.evaluations.rays import RayS
 
-AnyEvaluation: TypeAlias = Annotated[AnyAttack | AutoAttack, Field(discriminator="kind")]
+AnyEvaluation: TypeAlias = Annotated[AnyAttack | AutoAttack | A3 | RayS, Field(discriminator="kind")]
 """What can be made beside the clean one."""
 
 
@@ -35,4 +41,4 @@ def named(name: str) -> AnyEvaluation:
     raise UserError(f"unknown attack {name!r}; choose from {', '.join(kind.examples for kind in family)}")
 
 
-__all__ = ["AnyEvaluation", "AutoAttack", "named"]
+__all__ = ["A3", "AnyEvaluation", "AutoAttack", "RayS", "named"]

@@ -73,6 +73,7 @@ WORDS = {
 """By a setting's name, or by its component's and its own where the same name means something else."""
 
 KINDS = {
+    "a3": "A3",
     "cifar10": "CIFAR-10, as published",
     "control": "Control",
     "digits": "Digits that come with scikit-learn",
@@ -85,6 +86,7 @@ KINDS = {
     "photos": "Patches of photographs",
     "pgd": "PGD",
     "preact_resnet18": "Pre-activation ResNet-18",
+    "rays": "RayS",
     "small_cnn": "Small convolutional network",
     "standard": "Standard training, no attack",
     "trades": "TRADES",
