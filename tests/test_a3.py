@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from dpls.attacks import PGD
 from dpls.data import TEST
-from dpls.data.split import Batch, Split
+from dpls.data.split import Split
 from dpls.evaluations import A3, a3_chunk
 from dpls.evaluations.a3_chunk import ROUNDS, Chunk, Experience, Round, annealed, margin
 from dpls.evaluations.conduct import evaluate
+from dpls.evaluations.evaluation import Evaluation
 from dpls.evaluations.judge import correct
+from dpls.evaluations.store import Store
 from dpls.nets.frozen import frozen_eval, is_right
 from dpls.nets.networks import SmallCNN
 from dpls.randomness import generator
@@ -30,10 +32,10 @@ def split_of(count: int = 300) -> Split:
     return Split.of(make_tiny(count=count, seed=1), TEST, torch.device("cpu"))
 
 
-def chunk_of(net: nn.Module, eps: float = EPS, steps: int = 60, split: Split | None = None) -> Chunk:
+def chunk_of(net: nn.Module, eps: float = EPS, steps: int = 60, split: Split | None = None, seed: int = 0) -> Chunk:
     split = split or split_of()
-    frozen, batch = frozen_eval(net), split.batch(torch.arange(len(split)))
-    return Chunk(A3(eps=eps), steps, frozen, frozen, batch, split.ids, seed=0)
+    evaluation = Evaluation(net, split, Store(Path("nowhere"), "a3", {}), images_a_chunk=len(split), seed=seed)
+    return Chunk(A3(eps=eps), steps, evaluation, torch.arange(len(split)))
 
 
 def attacked(net: nn.Module, **settings: Any) -> Chunk:
@@ -194,14 +196,14 @@ def test_the_judge_decides(trained: nn.Module) -> None:
             return -judge(x)
 
     judge, chunk = frozen_eval(trained), chunk_of(trained, eps=0.001)
-    chunk.proposer = Pessimist()
+    chunk.evaluation.proposer = Pessimist()
     chunk.attack()
     assert chunk.left.equal(attacked(trained, eps=0.001).left) and chunk.left.any()
 
 
 def test_what_the_judge_sees_lies_in_the_ball_and_the_box(trained: nn.Module) -> None:
     chunk = chunk_of(trained, steps=30)
-    judge, x = chunk.judge, chunk.x
+    judge, x = frozen_eval(trained), chunk.x
     low, high = (x - EPS).clamp(0, 1).amin(0), (x + EPS).clamp(0, 1).amax(0)
 
     def inside(images: Tensor) -> Tensor:
@@ -210,7 +212,7 @@ def test_what_the_judge_sees_lies_in_the_ball_and_the_box(trained: nn.Module) ->
         assert distance.max() <= EPS + 1e-6
         return judge(images)
 
-    chunk.judge = inside  # type: ignore[assignment]
+    chunk.evaluation.judge = inside
     chunk.attack()
     assert not is_right(judge(x), chunk.y)[[i for i, by in enumerate(chunk.broken_by) if by == "clean"]].any()
 
@@ -223,9 +225,7 @@ def test_low_precision_proposes_and_float32_judges(trained: nn.Module, tmp_path:
 
 
 def test_it_repeats_itself_and_seeds_differ(trained: nn.Module) -> None:
-    first, again, other = attacked(trained), attacked(trained), chunk_of(trained)
-    other.seed = 1
-    other.attack()
+    first, again, other = attacked(trained), attacked(trained), attacked(trained, seed=1)
     assert first.left.equal(again.left) and first.steps.equal(again.steps) and first.best.equal(again.best)
     assert not first.best.equal(other.best)
 

@@ -133,7 +133,7 @@ def test_queries_are_the_images_that_the_net_was_shown(trained: nn.Module, tmp_p
     assert table["queries"].sum() == sum(len(p.x) for p in passes) > 100
     assert table["queries"].between(1, 300).all() and not any(p.training for p in passes)
     assert (table["queries"] == 1)[table["broken_by"] == "clean"].all()
-    assert all(0 <= p.x.min() and p.x.max() <= 1 for p in passes)
+    assert all(p.x.min() >= 0 and p.x.max() <= 1 for p in passes)
 
 
 def test_columns_agree(trained: nn.Module, tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ from dpls.component import show_fraction
 from dpls.evaluations.base import Procedure
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from dpls.evaluations.evaluation import Evaluation
 
 ENOUGH_STEPS = 300
@@ -61,23 +59,15 @@ class A3(Procedure):
 
         from dpls.evaluations.a3_chunk import Chunk
 
-        judge, proposer = _nets(evaluation)
+        ids = evaluation.split.ids.cpu()
         for rows in evaluation.left():
-            batch, ids = evaluation.split.batch(rows), evaluation.split.ids.cpu()[rows]
-            chunk = Chunk(self, self.steps, judge, proposer, batch, ids.to(batch.x.device), evaluation.seed)
+            chunk = Chunk(self, self.steps, evaluation, rows)
             chunk.attack()
             right = chunk.left.cpu()
-            steps = [None if r else s for r, s in zip(right.tolist(), chunk.steps.tolist(), strict=True)]
+            steps = [None if held else s for held, s in zip(right.tolist(), chunk.steps.tolist(), strict=True)]
             evaluation.append(
-                ids,
+                ids[rows],
                 right,
                 broken_by=pd.array(chunk.broken_by, dtype="string"),
                 steps=pd.array(steps, dtype="Int64"),
             )
-
-
-def _nets(evaluation: "Evaluation") -> tuple["nn.Module", "nn.Module"]:
-    """The judge and the proposer."""
-    from dpls.nets.frozen import frozen_eval
-
-    return frozen_eval(evaluation.net), frozen_eval(evaluation.net, evaluation.dtype)

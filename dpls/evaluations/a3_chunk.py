@@ -1,15 +1,17 @@
 """A chunk of examples under A3: where its steps go, and in which directions they start."""
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from dpls.attacks import Attack
-from dpls.data.split import Batch
 from dpls.nets.frozen import is_right
 from dpls.randomness import Noise, mix
+
+if TYPE_CHECKING:
+    from dpls.evaluations.evaluation import Evaluation
 
 
 class Round(NamedTuple):
@@ -87,23 +89,14 @@ class Chunk:
     best: float32 (b,), the largest margin ever seen, below 0 while left.
     """
 
-    def __init__(
-        self,
-        attack: Attack,
-        most_steps: int,
-        judge: nn.Module,
-        proposer: nn.Module,
-        batch: Batch,
-        ids: Tensor,
-        seed: int,
-    ) -> None:
-        self.threat, self.most_steps, self.judge, self.proposer = attack, most_steps, judge, proposer
-        self.ids, self.seed = ids, seed
-        self.x, self.y = batch.x, batch.y
+    def __init__(self, attack: Attack, most_steps: int, evaluation: "Evaluation", rows: Tensor) -> None:
+        batch = evaluation.split.batch(rows)
+        self.threat, self.most_steps, self.evaluation = attack, most_steps, evaluation
+        self.x, self.y, self.ids = batch.x, batch.y, evaluation.split.ids.to(batch.y.device)[batch.rows]
         self.left = torch.ones_like(self.y, dtype=torch.bool)
         self.steps = torch.zeros_like(self.y)
         self.best = torch.full(self.y.shape, -math.inf, device=self.y.device)
-        self.broken_by: list[str | None] = [None] * len(ids)
+        self.broken_by: list[str | None] = [None] * len(rows)
         self.experience = Experience()
         self.runs = 0
 
@@ -123,6 +116,7 @@ class Chunk:
             if number > 2 and self.experience.directions_suffice:
                 now = planned._replace(share=DIRECTED_SHARES[number], directed=DIRECTED_STEPS)
             for _ in range(now.restarts):
+                self.evaluation.say(f"round {self.runs + 1}, {int(self.left.sum())} images are left")
                 self._climb(self._nearest(now), now, number)
                 self.runs += 1
 
@@ -142,7 +136,7 @@ class Chunk:
             if not len(rows):
                 return
             directed = step < now.directed
-            ascent, logits = _ascent(self.proposer, x_adv, self.y[rows], v if directed else None)
+            ascent, logits = _ascent(self.evaluation.proposer, x_adv, self.y[rows], v if directed else None)
             broken = self._look(rows, x_adv, logits, "a3")
             if broken.any():
                 self._learn(number, step <= now.directed, v[broken], self.y[rows[broken]], logits[broken])
@@ -186,14 +180,14 @@ class Chunk:
 
     def _judged(self, x: Tensor) -> Tensor:
         with torch.no_grad():
-            logits: Tensor = self.judge(x)
+            logits: Tensor = self.evaluation.judge(x)
         return logits
 
     def _inside(self, x_adv: Tensor, rows: Tensor) -> Tensor:
         return self.threat.project(x_adv, self.x[rows])
 
     def _noise(self, rows: Tensor, what: int | str) -> Noise:
-        return Noise(mix(self.seed, "a3", what), self.ids[rows])
+        return Noise(mix(self.evaluation.seed, "a3", what), self.ids[rows])
 
 
 def most_targets(classes: int) -> int:

@@ -30,6 +30,8 @@ class RayS(Procedure):
 
     examples: ClassVar[str] = "rays"
 
+    images_a_chunk: ClassVar[int] = 100
+
     kind: Literal["rays"] = "rays"
     queries: int = Field(
         ENOUGH_QUERIES, ge=1, le=1_000_000, description="most answers of the net to one image, the clean one counted"
@@ -70,10 +72,11 @@ class RayS(Procedure):
         wrong)."""
         import pandas as pd
 
-        judge = _judge(evaluation)
         for rows in evaluation.left():
             batch = evaluation.split.batch(rows)
-            found = search(judge, batch.x, batch.y, self.queries, self.radius if self.stop_when_broken else 0.0)
+            found = search(
+                evaluation.judge, batch.x, batch.y, self.queries, self.radius if self.stop_when_broken else 0.0
+            )
             right, radius = found.radius > self.radius, found.radius.tolist()
             by = [
                 None if held else "rays" if r > 0 else "clean" for held, r in zip(right.tolist(), radius, strict=True)
@@ -85,12 +88,6 @@ class RayS(Procedure):
                 queries=found.queries,
                 radius=pd.array([r if r < NOTHING_FOUND else None for r in radius], dtype="Float64"),
             )
-
-
-def _judge(evaluation: "Evaluation") -> "nn.Module":
-    from dpls.nets.frozen import frozen_eval
-
-    return frozen_eval(evaluation.net)
 
 
 class Found(NamedTuple):
