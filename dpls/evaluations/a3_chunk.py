@@ -48,6 +48,7 @@ DIRECTED_SHARES = (*(1,) * 10, 0.8, 0.5, 0.5)
 DIRECTED_STEPS = 12
 """Of the rounds from the fourth on where directions alone break much: there the margin misleads."""
 MUCH = 0.05
+"""Of the examples left after the first round, as many as directions alone must break in the next two."""
 FEWEST = 100
 """Examples that a round attacks at least, if so many are left: a share of a few is nobody."""
 
@@ -86,7 +87,7 @@ class Chunk:
     """The examples of one chunk under attack, each told by its row.
 
     left: bool (b,), not broken yet. broken_by: how, by row; None where left. steps: int64 (b,), gradient steps so far.
-    best: float32 (b,), the largest margin ever seen, below 0 while left.
+    best: float32 (b,), the largest margin the proposer ever saw.
     """
 
     def __init__(self, attack: Attack, most_steps: int, evaluation: "Evaluation", rows: Tensor) -> None:
@@ -116,8 +117,11 @@ class Chunk:
             if number > 2 and self.experience.directions_suffice:
                 now = planned._replace(share=DIRECTED_SHARES[number], directed=DIRECTED_STEPS)
             for _ in range(now.restarts):
-                self.evaluation.say(f"round {self.runs + 1}, {int(self.left.sum())} images are left")
-                self._climb(self._nearest(now), now, number)
+                rows = self._nearest(now)
+                if not len(rows):  # later rounds are no shorter
+                    return
+                self.evaluation.say(f"round {self.runs + 1} on {len(rows)} images")
+                self._climb(rows, now, number)
                 self.runs += 1
 
     def _nearest(self, now: Round) -> Tensor:
