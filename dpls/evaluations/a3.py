@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from dpls.evaluations.evaluation import Evaluation
 
 ENOUGH_STEPS = 300
+"""The article allows 1,000. With these, it was never above AutoAttack on the nets it was compared on, and took about a
+sixteenth of its passes."""
 
 
 class A3(Procedure):
@@ -41,7 +43,7 @@ class A3(Procedure):
 
     @property
     def title(self) -> str:
-        return f"A3, eps {show_fraction(self.radius)}, {self.steps} steps on average"
+        return f"A3, eps {show_fraction(self.radius)}, at most {self.steps} steps on average"
 
     @property
     def passes(self) -> float:

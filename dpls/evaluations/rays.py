@@ -51,7 +51,8 @@ class RayS(Procedure):
 
     @property
     def title(self) -> str:
-        return f"RayS, eps {show_fraction(self.radius)}, {self.queries:,} queries"
+        goes_on = "" if self.stop_when_broken else ", to the nearest error"
+        return f"RayS, eps {show_fraction(self.radius)}, at most {self.queries:,} queries{goes_on}"
 
     @property
     def passes(self) -> float:
@@ -61,7 +62,7 @@ class RayS(Procedure):
     def doubts(self) -> list[str]:
         found = [
             "RayS sees labels alone and is a weak attack: its robust accuracy is an upper bound; where it breaks more"
-            " than an attack by gradients, gradients are masked"
+            " than a strong attack by gradients (A3, AutoAttack), gradients are masked"
         ]
         if self.queries < ENOUGH_QUERIES:
             found.append(f"{self.queries:,} queries are few; use {ENOUGH_QUERIES:,} or more")
