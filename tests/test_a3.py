@@ -32,9 +32,10 @@ def split_of(count: int = 300) -> Split:
     return Split.of(make_tiny(count=count, seed=1), TEST, torch.device("cpu"))
 
 
-def chunk_of(net: nn.Module, eps: float = EPS, steps: int = 60, split: Split | None = None, seed: int = 0) -> Chunk:
+def chunk_of(net: nn.Module, eps: float = EPS, steps: int = 60, split: Split | None = None, **candidate: Any) -> Chunk:
+    """All of a split as one chunk; ``candidate``: seed and dtype."""
     split = split or split_of()
-    evaluation = Evaluation(net, split, Store(Path("nowhere"), "a3", {}), images_a_chunk=len(split), seed=seed)
+    evaluation = Evaluation(net, split, Store(Path("nowhere"), "a3", {}), images_a_chunk=len(split), **candidate)
     return Chunk(A3(eps=eps), steps, evaluation, torch.arange(len(split)))
 
 
@@ -217,11 +218,9 @@ def test_what_the_judge_sees_lies_in_the_ball_and_the_box(trained: nn.Module) ->
     assert not is_right(judge(x), chunk.y)[[i for i, by in enumerate(chunk.broken_by) if by == "clean"]].any()
 
 
-def test_low_precision_proposes_and_float32_judges(trained: nn.Module, tmp_path: Path) -> None:
-    low = candidate_of(trained)
-    object.__setattr__(low, "dtype", torch.bfloat16)
-    accuracy = evaluate(tmp_path, low, split_of(), A3(eps=EPS, steps=60))
-    assert accuracy.value == pytest.approx(float(attacked(trained).left.float().mean()), abs=0.1)
+def test_low_precision_proposes_and_float32_judges(trained: nn.Module) -> None:
+    low = attacked(trained, dtype=torch.bfloat16)
+    assert float(low.left.float().mean()) == pytest.approx(float(attacked(trained).left.float().mean()), abs=0.1)
 
 
 def test_it_repeats_itself_and_seeds_differ(trained: nn.Module) -> None:
@@ -313,6 +312,6 @@ def test_where_directions_break_much_they_are_tried_longer(monkeypatch: pytest.M
 
 
 def test_names_tell_settings_apart() -> None:
-    assert A3(eps=0.1).name == "a3" and A3(eps=0.1, steps=50).name == "a3-50"
+    assert A3(eps=0.1).name == "a3" and A3(eps=0.1, steps=50).name == "a3-steps-50"
     assert A3(eps=0.1).doubts == [] and len(A3(eps=0.1, steps=50).doubts) == 1
     assert A3(steps=100).passes == 200

@@ -39,7 +39,7 @@ class A3(Procedure):
 
     @property
     def name(self) -> str:
-        return "a3" if self.steps == ENOUGH_STEPS else f"a3-{self.steps}"
+        return "a3" if self.steps == ENOUGH_STEPS else f"a3-steps-{self.steps}"
 
     @property
     def title(self) -> str:

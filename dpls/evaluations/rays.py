@@ -46,7 +46,7 @@ class RayS(Procedure):
 
     @property
     def name(self) -> str:
-        queries = "" if self.queries == ENOUGH_QUERIES else str(self.queries)
+        queries = "" if self.queries == ENOUGH_QUERIES else f"-queries-{self.queries}"
         return f"rays{queries}{'' if self.stop_when_broken else '-distance'}"
 
     @property
