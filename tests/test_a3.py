@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from dpls.attacks import PGD
 from dpls.data import TEST
 from dpls.data.split import Split
-from dpls.evaluations import A3, a3_chunk
-from dpls.evaluations.a3_chunk import ROUNDS, Chunk, Experience, Round, annealed, margin
+from dpls.evaluations import A3
 from dpls.evaluations.conduct import evaluate
 from dpls.evaluations.evaluation import Evaluation
 from dpls.evaluations.judge import correct
+from dpls.evaluations.procedures import a3_chunk
+from dpls.evaluations.procedures.a3_chunk import ROUNDS, Chunk, Experience, Round, annealed, margin
 from dpls.evaluations.store import Store
 from dpls.nets.frozen import frozen_eval, is_right
 from dpls.nets.networks import SmallCNN

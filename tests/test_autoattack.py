@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from dpls.component import show_fraction
 from dpls.data.split import Split
 from dpls.errors import UserError
-from dpls.evaluations import AutoAttack, named, reference
+from dpls.evaluations import AutoAttack, named
 from dpls.evaluations.conduct import evaluate, evaluation_name
 from dpls.evaluations.judge import correct
-from dpls.evaluations.stages import LADDERS, PUBLISHED, STAGES
+from dpls.evaluations.procedures import reference
+from dpls.evaluations.procedures.stages import LADDERS, PUBLISHED, STAGES
 from dpls.evaluations.store import Store
 from dpls.jobs.submission import submit
 from dpls.jobs.worker import Stopped

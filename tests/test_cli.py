@@ -239,7 +239,7 @@ BEFORE_THE_START = {
     "a base that takes itself over": (["train", "SELF"], "takes itself over; choose from classroom"),
     "a file of runs": (["runs", "--runs", "NPZ"], "'NPZ' is a file; --runs, and DPLS_RUNS, take a folder of runs"),
     "a run that two match": (["runs", "2026", "--runs", "TMP"], "2 runs begin or end with '2026'; choose from 2026-"),
-    "attack setting": (["evaluate", "latest", "--set", "stepz=2"], "pgd has no setting 'stepz'; choose from eps, kind, start, step, steps"),
+    "attack setting": (["evaluate", "latest", "--set", "stepz=2"], "pgd has no setting 'stepz'; choose from eps, kind, restarts, start, step, steps"),
     "negative steps": (["evaluate", "latest", "--set", "steps=-2"], "dpls: steps = -2 is not allowed"),
     "negative checkpoint": (["evaluate", "latest", "--checkpoint", "-1"], "has no checkpoint '-1'; choose from best, last"),
     "export to a folder": (["export", "latest", "--to", "TMP"], "cannot export to 'TMP': it is a folder; choose a .csv"),

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from dpls.data import TEST
 from dpls.data.split import Split
-from dpls.evaluations import RayS, rays
+from dpls.evaluations import RayS
 from dpls.evaluations.conduct import evaluate
 from dpls.evaluations.judge import correct
+from dpls.evaluations.procedures import rays
 from dpls.nets.frozen import frozen_eval, is_right
 from dpls.randomness import generator
 

@@ -3,17 +3,12 @@
 A name in ``AnyEvaluation`` can be asked for by a recipe and by the command line. Above the attacks stand procedures
 (``base``), which take longer than a call and append their outcomes chunk by chunk.
 
-a3           Adaptive Auto Attack
-a3_chunk     its search (loads torch)
 accuracy     a share with its interval
-autoattack   AutoAttack, and a lighter ladder of its attacks
 base         the procedure
 conduct      one evaluation from its first chunk to its files (loads torch)
 evaluation   which examples are left, and what is known of the others (loads torch)
 judge        what counts as right; the evaluation by an attack, or by none (loads torch)
-rays         RayS, which sees labels alone
-reference    AutoAttack's attacks in turn, by the authors' implementation, which is optional (loads torch)
-stages       the attacks of AutoAttack, and the ladders made of them
+procedures/  AutoAttack, A3, RayS
 store        the files: chunks, then the table, then what is said of it
 """
 
@@ -24,9 +19,9 @@ from pydantic import Field
 from dpls.attacks import AnyAttack
 from dpls.component import members
 from dpls.errors import UserError
-from dpls.evaluations.a3 import A3
-from dpls.evaluations.autoattack import AutoAttack
-from dpls.evaluations.rays import RayS
+from dpls.evaluations.procedures.a3 import A3
+from dpls.evaluations.procedures.autoattack import AutoAttack
+from dpls.evaluations.procedures.rays import RayS
 
 AnyEvaluation: TypeAlias = Annotated[AnyAttack | AutoAttack | A3 | RayS, Field(discriminator="kind")]
 """What can be made beside the clean one."""

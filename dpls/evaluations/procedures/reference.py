@@ -19,7 +19,7 @@ from dpls.attacks import Attack
 from dpls.data.split import Batch
 from dpls.errors import UserError
 from dpls.evaluations.evaluation import Evaluation
-from dpls.evaluations.stages import CLASSES_NEEDED, Ladder, Stage, called
+from dpls.evaluations.procedures.stages import CLASSES_NEEDED, Ladder, Stage, called
 from dpls.nets.frozen import is_right
 from dpls.randomness import mix
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from dpls.component import show_fraction
 from dpls.errors import UserError
 from dpls.evaluations.base import Procedure
-from dpls.evaluations.stages import LADDERS, PUBLISHED, SINGLE, Ladder, Stage
+from dpls.evaluations.procedures.stages import LADDERS, PUBLISHED, SINGLE, Ladder, Stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,6 +131,6 @@ class AutoAttack(Procedure):
 
     def run(self, evaluation: "Evaluation") -> None:
         self.check_installed()
-        from dpls.evaluations.reference import climb
+        from dpls.evaluations.procedures.reference import climb
 
         climb(evaluation, self, self.ladder)

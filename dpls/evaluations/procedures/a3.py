@@ -59,7 +59,7 @@ class A3(Procedure):
         """Columns: ``broken_by`` (clean, noise or a3), ``steps`` (those an example was given until it broke)."""
         import pandas as pd
 
-        from dpls.evaluations.a3_chunk import Chunk
+        from dpls.evaluations.procedures.a3_chunk import Chunk
 
         ids = evaluation.split.ids.cpu()
         for rows in evaluation.left():
