@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 
 from dpls.attacks import PGD
 from dpls.component import Component, canonical
@@ -407,8 +407,7 @@ def defaults() -> dict[str, object]:
         if model.__module__.startswith("dpls."):
             for name, field in model.model_fields.items():
                 if not field.is_required():
-                    value = TypeAdapter(field.annotation).dump_python(_said(field.default), mode="json")
-                    found[f"{model.__name__}.{name}"] = value
+                    found[f"{model.__name__}.{name}"] = _said(field.default)
     return found
 
 
@@ -416,7 +415,7 @@ def _said(default: object) -> object:
     """Without what its parts have at their own defaults: a setting that is added to a part changes nothing."""
     if isinstance(default, Component):
         return canonical(default)
-    return [_said(part) for part in default] if isinstance(default, tuple) else default
+    return [_said(part) for part in default] if isinstance(default, tuple) else to_jsonable_python(default)
 
 
 # -- path=value from settings
