@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, LiteralString, Self, TypeV
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-ENGINE = 2
+ENGINE = 3
 """Raised whenever the same settings start to give other numbers, or a default changes; part of every identity."""
 _PLAIN = re.compile(r" *[-+]?(?P<digits>\d+\.?\d*|\.\d+)(e[-+]?\d+)?( */ *\d+)? *", re.ASCII | re.IGNORECASE)
 

@@ -1,4 +1,4 @@
-"""The judge's attack: margins, then targets."""
+"""Margins, then targets: the attack that judges."""
 
 import re
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 class Margins(Attack):
-    """Ascent of the logit margin, then of each likely rival's logit over the label's, on what has not been broken.
+    """Ascent of the probability margin, then of each likely rival's logit over the label's, on what is not broken yet.
 
     Label smoothing leads PGD on the cross-entropy astray; differences of logits do not change with it. Steps
     fall from 2 eps along a cosine. Targets as in MultiTargeted (Gowal et al., 2019, https://arxiv.org/abs/1910.09338).
     """
 
-    examples: ClassVar[str] = "margins (any number of steps: margins10)"
+    examples: ClassVar[str] = "margins (any number of steps: margins20)"
 
     kind: Literal["margins"] = "margins"
-    steps: int = Field(20, ge=1, le=1000, description="gradient steps of each ascent")
-    targets: int = Field(3, ge=0, le=1000, description="rivals aimed at one after the other, the likeliest first")
+    steps: int = Field(10, ge=1, le=1000, description="gradient steps of each ascent")
+    targets: int = Field(5, ge=0, le=1000, description="rivals aimed at one after the other, the likeliest first")
 
     @classmethod
     def named(cls, name: str) -> Self | None:
-        """'margins10' has 10 steps an ascent."""
+        """'margins20' has 20 steps an ascent."""
         match = re.fullmatch(r"margins([1-9][0-9]{0,2})?", name)
         return (cls(steps=int(match[1])) if match[1] else cls()) if match else None
 
@@ -40,7 +40,7 @@ class Margins(Attack):
 
     @property
     def title(self) -> str:
-        return f"margins and {self.targets} targets, {self.steps} steps each, eps {show_fraction(self.radius)}"
+        return f"Margins{self.steps}x{1 + self.targets}, eps {show_fraction(self.radius)}"
 
     @property
     def passes(self) -> float:
@@ -50,10 +50,10 @@ class Margins(Attack):
         import torch
 
         from dpls.attacks.ascent import ascend_in_turn, cosine, uniform
-        from dpls.attacks.goals import MarginAscent, TargetedAscent, rivals
+        from dpls.attacks.goals import ProbabilityMarginAscent, TargetedAscent, rivals
 
         with torch.no_grad():
             targets = rivals(net(x), goal.y)[:, : self.targets]
-        goals = [MarginAscent(goal), *(TargetedAscent(goal, target) for target in targets.unbind(1))]
+        goals = [ProbabilityMarginAscent(goal), *(TargetedAscent(goal, target) for target in targets.unbind(1))]
         lengths = cosine(2 * self.radius, self.steps)
         return ascend_in_turn(net, x, lambda: uniform(x, self.radius, noise), goals, lengths, self.project)

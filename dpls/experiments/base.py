@@ -6,12 +6,13 @@ Every arm of a seed sees the same order, augmentation and attack noise. No torch
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from dpls.component import Component, Fractional, show_fraction
 from dpls.errors import UserError
+from dpls.evaluations import AnyEvaluation, named
 from dpls.experiments.outcomes import ALL, Outcomes, percent, role_of
 from dpls.experiments.result import Result
 from dpls.methods.objectives import Standard
@@ -57,6 +58,16 @@ class Planned:
         return self.config.model_copy(update={"phases": phases})
 
 
+def _by_name(judge: Any) -> Any:
+    """A short name is as good as its settings: judge=a3."""
+    if not isinstance(judge, str):
+        return judge
+    try:
+        return named(judge).model_dump()
+    except UserError as error:
+        raise ValueError(str(error)) from None
+
+
 class Experiment(Component):
     """What all kinds have in common. Their runs train in two phases: with hard labels up to the border, and on.
 
@@ -77,6 +88,12 @@ class Experiment(Component):
     base: RunConfig
     seeds: int = Field(
         5, ge=1, le=50, title="Seeds", description="how often, each with another initialisation, order and noise"
+    )
+
+    judge: Annotated[AnyEvaluation, BeforeValidator(_by_name)] | None = Field(
+        None,
+        title="Judge",
+        description="the attack by which arms are compared, as a3 or autoattack; none: the first of base.evaluations",
     )
 
     @model_validator(mode="after")
@@ -114,6 +131,12 @@ class Experiment(Component):
         return ()
 
     @property
+    def attacks(self) -> tuple[AnyEvaluation, ...]:
+        """The judge, by which arms are compared, and what stands beside it."""
+        judge = self.judge or self.base.evaluations[0]
+        return (judge, *(attack for attack in self.base.evaluations if attack != judge and attack.kind == "pgd"))
+
+    @property
     def counted_in(self) -> str:
         """In which run difficulty was counted, in words."""
         return "in the run itself"
@@ -149,7 +172,7 @@ class Experiment(Component):
         standard = isinstance(objective, Standard)
         phases = (Phase(until=self.border), Phase(until=base.epochs, **last_phase))
         changes: dict[str, Any] = {"seed": seed, "phases": phases, "evaluate_also": ("train", "validation")}
-        changes["evaluations"] = base.evaluations[:1]
+        changes["evaluations"] = self.attacks
         if standard:
             changes |= {"objective": objective, "selection": base.selection.model_copy(update={"by": "clean"})}
             changes["difficulty"] = base.difficulty.model_copy(update={"adversarial": False})

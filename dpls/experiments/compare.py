@@ -19,8 +19,10 @@ FEW_SEEDS = 5
 
 QUANTITIES = {
     "attacked_best": "attacked, best",
+    "pgd_best": "PGD, best",
     "clean_best": "clean, best",
     "attacked_last": "attacked, last",
+    "pgd_last": "PGD, last",
     "clean_last": "clean, last",
 }
 """Columns of outcomes as people call them: the checkpoint chosen on validation images, or the last."""
@@ -119,8 +121,10 @@ def about(e: Experiment, o: Outcomes) -> list[str]:
     """What stands beside every number: attack, checkpoint, seeds, whose scores."""
     base, border = e.base, e.border
     standard = " (of standard training by clean accuracy)" if isinstance(e, ByDifficulty) and e.standard else ""
+    beside = f" PGD, as in the article, is {o.pgd}." if o.pgd else ""
     notes = [
-        f"Attacked means {o.attack}. Best is the checkpoint chosen by {base.selection.by} accuracy on validation images"
+        f"Attacked means {o.attack}.{beside} Best is the checkpoint chosen by {base.selection.by} accuracy on validation"
+        " images"
         f"{standard} after epoch {border}, last is epoch {base.epochs}. Difficulty was counted in"
         f" epochs 1 to {border} {e.counted_in}.",
         "Intervals are 95 %, paired by image and seed; n counts images that some seed had in the set. "

@@ -2,7 +2,8 @@
 
 ``outcomes``: a row an example of an arm and seed: arm, seed, id, split, trained (epochs in which it took part), factor
 (of the last phase), predicted, and whether it was right: clean_best, attacked_best (not of training images),
-clean_last, attacked_last (of all).
+clean_last, attacked_last (of all); attacked is by the attack that judges. pgd_best, pgd_last: of test images under PGD,
+the article's attack, where it stands beside the judge.
 ``scores``: a row an example of a seed: seed, id, split, label, class, cause, difficulty, by the runs that chose for it.
 """
 
@@ -22,7 +23,7 @@ from dpls.runs.directory import Run
 
 ALL = "all images"
 UNNAMED = "attacked"
-COLUMNS = ("clean_best", "attacked_best", "clean_last", "attacked_last")
+COLUMNS = ("clean_best", "attacked_best", "pgd_best", "clean_last", "attacked_last", "pgd_last")
 WHICH = {"hardest": "hardest", "easiest": "easiest", "matched": "random"}
 """How people call the choices of a subset; the random one has the class mix of the hardest."""
 CONTROLS: tuple[Literal["uniform", "permuted", "inverted", "hardest"], ...] = (
@@ -90,6 +91,11 @@ class Outcomes:
         """The attack of ``attacked``, with its radius."""
         return str(self.outcomes.attrs.get("attack", UNNAMED))
 
+    @cached_property
+    def pgd(self) -> str:
+        """The attack of ``pgd``, with its radius; "" where there is none."""
+        return str(self.outcomes.attrs.get("pgd", ""))
+
     def seeds_of(self, name: str) -> int:
         """How many seeds have finished an arm."""
         return int(self.outcomes.loc[self.outcomes["arm"] == name, "seed"].nunique())
@@ -123,6 +129,8 @@ class Outcomes:
     def _spread(self, rows: pd.DataFrame, column: str) -> NDArray[np.float64]:
         """(S, N): a column of rows with a seed and an id each."""
         found = np.full((len(self.seeds), self.count), np.nan)
+        if column not in rows:  # outcomes of an earlier version
+            return found
         places = rows["seed"].map({seed: place for place, seed in enumerate(self.seeds)}).to_numpy()
         found[places, rows["id"].to_numpy()] = rows[column].to_numpy(dtype=float, na_value=np.nan)
         return found
@@ -166,39 +174,40 @@ def gather(
         )
     found = pd.concat(tables, ignore_index=True)
     # Runs that only judge attack nothing after training.
-    found.attrs["attack"] = next((a for table in tables if (a := table.attrs["attack"]) != UNNAMED), UNNAMED)
+    found.attrs["attack"] = next((a for table in tables if (a := table.attrs["attacked"])), UNNAMED)
+    found.attrs["pgd"] = next((a for table in tables if (a := table.attrs["pgd"])), "")
     return Outcomes(found, pd.concat(scores, ignore_index=True))
 
 
 def _outcomes(run: Run) -> pd.DataFrame:
     found = run.examples()[["id", "split", "trained", "factor", "predicted"]]
     right = {column: np.full(len(found), np.nan) for column in COLUMNS}
-    attack = UNNAMED
-    config = run.config()["config"]
+    titles = {"attacked": "", "pgd": ""}
     for name in run.evaluation_names(others=True):
         e = run.evaluation(name)
-        if e["checkpoint"] not in ("best", "last") or not _is_of(e, config):
-            continue  # somebody has evaluated this run in another way, too
-        if e["attack"] != "clean":
-            attack = e["attack"]
-        column = f"{'clean' if e['attack'] == 'clean' else 'attacked'}_{e['checkpoint']}"
+        kind = _kind_of(e, run.config()["config"])
+        column = f"{kind}_{e['checkpoint']}"
+        if column not in COLUMNS:  # somebody has evaluated this run in another way, too
+            continue
+        titles[kind] = e["attack"]
         values = run.outcomes(name).set_index("id")["correct"]
         known = found["id"].map(values)
         right[column] = np.where(known.notna(), known.astype(float), right[column])
     found = found.assign(**right)
-    found.attrs["attack"] = attack
+    found.attrs |= titles
     return found
 
 
-def _is_of(evaluation: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether an evaluation is clean, or under the attack that the run's own configuration names first."""
+def _kind_of(evaluation: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """'clean'; 'attacked', by the first attack of the run's own configuration; 'pgd', by a later one that is PGD."""
     if evaluation["attack"] == "clean":
-        return True
-    if not config["evaluations"]:
-        return False
-    wanted = {name: value for name, value in config["evaluations"][0].items() if value is not None}
-    wanted["eps"] = wanted.get("eps", config["eps"])
-    return all(evaluation["settings"].get(name) == value for name, value in wanted.items())
+        return "clean"
+    for place, attack in enumerate(config["evaluations"]):
+        wanted = {name: value for name, value in attack.items() if value is not None}
+        wanted["eps"] = wanted.get("eps", config["eps"])
+        if "sample_of" not in evaluation and all(evaluation["settings"].get(n) == v for n, v in wanted.items()):
+            return "attacked" if place == 0 else attack["kind"]
+    return ""
 
 
 def _scores(runs: Path, names: Sequence[str]) -> pd.DataFrame:

@@ -95,8 +95,10 @@ def total_passes(config: RunConfig, counts: tuple[int, int, int]) -> float:
     """Forward passes' worth of a whole run, evaluations of both checkpoints included."""
     training = training_passes(config, counts, config.epochs)
     also = {"train": counts[TRAIN], "validation": 2 * counts[VALIDATION]}
-    evaluated = 2 * counts[TEST] + sum(also[part] for part in config.evaluate_also)
-    return training + evaluated * (1 + sum(_attacked(attack, config) for attack in config.evaluations))
+    evaluated = 0.0
+    for images, tested in ((2 * counts[TEST], True), (sum(also[part] for part in config.evaluate_also), False)):
+        evaluated += images * (1 + sum(_attacked(attack, config) for attack in config.evaluations_of(tested)))
+    return training + evaluated
 
 
 def speed(config: RunConfig, sizes: Outline, seconds: float, epochs: int) -> float:

@@ -29,7 +29,7 @@ def finish(run: Run, config: RunConfig, dataset: Dataset) -> None:
     for name in ("best", "last"):
         candidate = bench.candidate(name)
         for part in _judged_parts(config, name):
-            for attack in (None, *config.evaluations):
+            for attack in (None, *config.evaluations_of(part == TEST)):
                 log.info(bench.judge(candidate, attack, part, told=shown(run, attack, name)))
         if name == "best":
             run.write_probabilities(probabilities(bench.parts.net, bench.parts.splits))

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from dpls.attacks import PGD, AnyAttack, Attack, Eps
+from dpls.attacks import PGD, PMA, AnyAttack, Attack, Eps, Margins
 from dpls.component import Component, article
 from dpls.data import Data
 from dpls.data.augmentation import Augmentation
@@ -86,7 +86,9 @@ class Selection(Component):
     """How the best checkpoint of the last phase is chosen: by accuracy on validation images; never on test images."""
 
     by: Literal["robust", "clean"] = Field("robust", description="which accuracy decides; the earliest best epoch wins")
-    attack: AnyAttack = Field(PGD(steps=10), description="attack that robust means")
+    attack: AnyAttack = Field(
+        PMA(steps=10), description="attack that robust means", json_schema_extra=article("PGD-10")
+    )
     every: int = Field(1, ge=1, description="epochs between two attacks", json_schema_extra={"unit": "epochs"})
 
     @property
@@ -124,7 +126,9 @@ class RunConfig(Component):
     )
     selection: Selection = Selection()
     evaluations: tuple[AnyEvaluation, ...] = Field(
-        (PGD(steps=20),), description="attacks on the test split after training"
+        (Margins(), PGD(steps=20)),
+        description="attacks on the test images after training; the first judges, and other parts meet it alone",
+        json_schema_extra=article("PGD-20, A3"),
     )
     evaluate_also: tuple[Literal["train", "validation"], ...] = Field(
         (), description="parts evaluated beside the test images; train: the last checkpoint, those left out included"
@@ -192,6 +196,10 @@ class RunConfig(Component):
         """How the best checkpoint is chosen, in words, for every number that depends on it."""
         by = self.selection.attack.title if self.selection.by == "robust" else "clean"
         return f"validation accuracy, {by}, epochs {self.last_phase_start + 1}-{self.epochs}"
+
+    def evaluations_of(self, tested: bool) -> tuple[AnyEvaluation, ...]:
+        """The attacks that test images meet, or those that training and validation images do: the judge alone."""
+        return self.evaluations if tested else self.evaluations[:1]
 
     def phases_after(self, done: int) -> list[tuple[int, Phase]]:
         """The phases not finished after ``done`` epochs, each with the epoch after which it starts."""
