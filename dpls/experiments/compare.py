@@ -123,9 +123,8 @@ def about(e: Experiment, o: Outcomes) -> list[str]:
     standard = " (of standard training by clean accuracy)" if isinstance(e, ByDifficulty) and e.standard else ""
     beside = f" PGD, as in the article, is {o.pgd}." if o.pgd else ""
     notes = [
-        f"Attacked means {o.attack}.{beside} Best is the checkpoint chosen by {base.selection.by} accuracy on validation"
-        " images"
-        f"{standard} after epoch {border}, last is epoch {base.epochs}. Difficulty was counted in"
+        f"Attacked means {o.attack}.{beside} Best is the checkpoint chosen by {base.selection.by} accuracy on"
+        f" validation images{standard} after epoch {border}, last is epoch {base.epochs}. Difficulty was counted in"
         f" epochs 1 to {border} {e.counted_in}.",
         "Intervals are 95 %, paired by image and seed; n counts images that some seed had in the set. "
         + _seeds_in_words(min((o.seeds_of(name) for name in o.arms), default=0), e.seeds),
