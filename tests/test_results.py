@@ -182,7 +182,7 @@ def test_pruning_says_what_the_article_claims_and_what_was_seen() -> None:
         assert f"The article: {claim.article}" in text and f": {claim.words}" in text
     for note in result.notes:
         assert f"Note: {note}" in text
-    assert len(table) == len(result.lines) == 16
+    assert len(table) == len(result.lines) == 24
     for line, row in zip(result.lines, table.to_dict("records"), strict=True):
         assert (row["of"], row["arm"], row["accuracy of"]) == line[:3] and row["value"] == str(line.estimate)
         assert row["difference"] == (str(line.difference) if line.difference else "")
@@ -582,7 +582,7 @@ def test_arms_of_pruning_of_different_seeds_are_not_compared() -> None:
     name = dropped("hardest", 0.2)
     o = only(SMALL.outcomes(PRUNING), [(ALL, first), (name, second)])
     assert seen(o, name, "attacked_best", ALL) is None
-    assert [line.difference for line in compare(o, "adversarial", [name], ALL)] == [None] * 8
+    assert [line.difference for line in compare(o, "adversarial", [name], ALL)] == [None] * 12
     result = shown(of_kind("pruning", sweep=[0.4], doses=[0.5], equal_steps=True, standard=True, seeds=3), o)
     assert not result.charts and result.claims[0].words == "Not finished yet."
 
