@@ -63,6 +63,7 @@ WORDS = {
     "Photos.test": "Images for the test",
     "Photos.train": "Images to train on",
     "Photos.validation": "Images for validation",
+    "RayS.stop_when_broken": "Stop once it is broken",
     "Schedule.factor": "Each drop multiplies by",
     "Selection.by": "Chosen by accuracy",
     "Subset.action": "What happens to them",
