@@ -33,7 +33,7 @@ def split_of(count: int = 300) -> Split:
     return Split.of(make_tiny(count=count, seed=1), TEST, torch.device("cpu"))
 
 
-def chunk_of(net: nn.Module, eps: float = EPS, steps: int = 60, split: Split | None = None, **candidate: Any) -> Chunk:
+def chunk_of(net: nn.Module, eps: float = EPS, steps: int = 35, split: Split | None = None, **candidate: Any) -> Chunk:
     """All of a split as one chunk; ``candidate``: seed and dtype."""
     split = split or split_of()
     evaluation = Evaluation(net, split, Store(Path("nowhere"), "a3", {}), images_a_chunk=len(split), **candidate)
@@ -176,7 +176,7 @@ def test_there_are_never_more_steps_than_allowed(trained: nn.Module, steps: int)
 
 
 def test_eps_zero_is_clean_accuracy(trained: nn.Module) -> None:
-    assert attacked(trained, eps=0, steps=60).left.equal(correct(trained, split_of()))
+    assert attacked(trained, eps=0).left.equal(correct(trained, split_of()))
 
 
 def test_large_logits_change_nothing(trained: nn.Module) -> None:

@@ -120,7 +120,7 @@ def test_radii_only_shrink_with_more_queries(trained: nn.Module) -> None:
 
 
 def test_labels_are_enough(trained: nn.Module, tmp_path: Path) -> None:
-    attack = RayS(eps=0.1, queries=200)
+    attack = RayS(eps=0.1, queries=100)
     (tmp_path / "labels").mkdir()
     pd.testing.assert_frame_equal(
         made(tmp_path, trained, attack), made(tmp_path / "labels", OneHot(trained), attack), check_exact=True
@@ -130,15 +130,15 @@ def test_labels_are_enough(trained: nn.Module, tmp_path: Path) -> None:
 @pytest.mark.parametrize("stops", [True, False])
 def test_queries_are_the_images_that_the_net_was_shown(trained: nn.Module, tmp_path: Path, stops: bool) -> None:
     net, passes = probed(trained)
-    table = made(tmp_path, net, RayS(eps=0.1, queries=300, stop_when_broken=stops))
+    table = made(tmp_path, net, RayS(eps=0.1, queries=150, stop_when_broken=stops))
     assert table["queries"].sum() == sum(len(p.x) for p in passes) > 100
-    assert table["queries"].between(1, 300).all() and not any(p.training for p in passes)
+    assert table["queries"].between(1, 150).all() and not any(p.training for p in passes)
     assert (table["queries"] == 1)[table["broken_by"] == "clean"].all()
     assert all(p.x.min() >= 0 and p.x.max() <= 1 for p in passes)
 
 
 def test_columns_agree(trained: nn.Module, tmp_path: Path) -> None:
-    table = made(tmp_path, trained, RayS(eps=0.1, queries=300))
+    table = made(tmp_path, trained, RayS(eps=0.1, queries=150))
     clean = correct(trained, split_of()).tolist()
     assert list(table.columns) == ["id", "correct", "broken_by", "queries", "radius"]
     assert table["broken_by"].isna().equals(table["correct"]) and 0 < table["correct"].mean() < 1
@@ -149,8 +149,8 @@ def test_columns_agree(trained: nn.Module, tmp_path: Path) -> None:
 
 def test_radii_are_worth_more_queries(trained: nn.Module, tmp_path: Path) -> None:
     (tmp_path / "all").mkdir()
-    first = made(tmp_path, trained, RayS(eps=0.1, queries=300))
-    whole = made(tmp_path / "all", trained, RayS(eps=0.1, queries=300, stop_when_broken=False))
+    first = made(tmp_path, trained, RayS(eps=0.1, queries=150))
+    whole = made(tmp_path / "all", trained, RayS(eps=0.1, queries=150, stop_when_broken=False))
     assert whole["correct"].equals(first["correct"])
     assert (whole["radius"] <= first["radius"]).all() and whole["radius"].mean() < first["radius"].mean()
 

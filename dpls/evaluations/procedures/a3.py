@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from dpls.evaluations.evaluation import Evaluation
 
 ENOUGH_STEPS = 250
-"""The article allows 1,000. With these its accuracy was never above AutoAttack's on seven small nets, for a twentieth of
-the passes with ten classes and a twelfth with three."""
+"""The article allows 1,000. With these its accuracy was never above AutoAttack's on seven small nets, for a twentieth
+of the passes with ten classes and a twelfth with three."""
 
 
 class A3(Procedure):
