@@ -10,6 +10,7 @@ evaluation   which examples are left, and what is known of the others (loads tor
 judge        what counts as right; the evaluation by an attack, or by none (loads torch)
 procedures/  AutoAttack, A3, RayS
 store        the files: chunks, then the table, then what is said of it
+trust/       what speaks for and against a robust accuracy
 """
 
 from typing import Annotated, TypeAlias
@@ -22,8 +23,9 @@ from dpls.errors import UserError
 from dpls.evaluations.procedures.a3 import A3
 from dpls.evaluations.procedures.autoattack import AutoAttack
 from dpls.evaluations.procedures.rays import RayS
+from dpls.evaluations.trust.checks import Checks
 
-AnyEvaluation: TypeAlias = Annotated[AnyAttack | AutoAttack | A3 | RayS, Field(discriminator="kind")]
+AnyEvaluation: TypeAlias = Annotated[AnyAttack | AutoAttack | A3 | RayS | Checks, Field(discriminator="kind")]
 """What can be made beside the clean one."""
 
 
@@ -36,4 +38,4 @@ def named(name: str) -> AnyEvaluation:
     raise UserError(f"unknown attack {name!r}; choose from {', '.join(kind.examples for kind in family)}")
 
 
-__all__ = ["A3", "AnyEvaluation", "AutoAttack", "RayS", "named"]
+__all__ = ["A3", "AnyEvaluation", "AutoAttack", "Checks", "RayS", "named"]
