@@ -12,6 +12,7 @@ from dpls.cli.main import main
 from dpls.recipe import preset_names, preset_title
 from dpls.runs.directory import Run
 from dpls.runs.folder import list_runs
+from dpls.runs.report import row
 
 SMALL = [
     "--set=data.source={\"kind\":\"photos\",\"train\":40,\"validation\":20,\"test\":20}",
@@ -58,6 +59,21 @@ def test_runs_lists_and_reports(runs: Path, capsys: pytest.CaptureFixture[str]) 
     assert {"accuracy", "low", "high", "attack", "chosen_by"} <= set(row["evaluations"][0])
     assert main(["runs", row["id"], "--runs", str(runs)]) == 0
     assert "hardest" in capsys.readouterr().out
+
+
+def test_trust_cards_in_words_and_as_json(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = list_runs(runs)[0]
+    assert main(["runs", run.id, "--trust", "--runs", str(runs)]) == 0
+    assert "Trust card of PGD1, eps 8/255, step 2/255, best checkpoint: amber" in capsys.readouterr().out
+    assert main(["runs", run.id, "--json", "--runs", str(runs)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["trust"]["pgd1_8-255_best"]["colour"] == "amber" and "lines" in said["trust"]["pgd1_8-255_last"]
+    assert main(["evaluate", run.id, "--attack", "checks", "--runs", str(runs)]) == 0
+    capsys.readouterr()
+    assert main(["runs", run.id, "--trust", "--runs", str(runs)]) == 0
+    assert "Loss by steps" in capsys.readouterr().out
+    assert "checks" not in [e["settings"].get("kind") for e in row(run)["evaluations"]]
+    assert main(["runs", "--trust", "--runs", str(runs)]) == 2
 
 
 def test_evaluate_stores_the_outcome_of_every_example(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -652,6 +652,29 @@ def test_runs_are_listed_newest_first_and_damaged_ones_by_name(trainable: Path) 
     assert app.warning[0].value.count("\n- ") == 6
 
 
+def test_robust_accuracies_come_with_their_trust_card(runs: Path) -> None:
+    """In the list, with a run that is ticked, and where a run has finished; what files say is text."""
+    run = make_run(runs)
+    said = run.evaluation("pgd20_8-255_best")
+    write_json(run.evaluations / "pgd20_8-255_best.json", said | {"warnings": [HOSTILE[1]]})
+    assert open_page("overview", run=run.id).dataframe[0].value["trust"].iloc[0] == "amber"
+    for call in ("manage.actions(run)", "live._panel(run, 'done')"):
+        code = f"""
+from pathlib import Path
+from dpls.runs.directory import Run
+from dpls.ui import live, manage
+run = Run(Path({str(run.path)!r}))
+{call}
+"""
+        app = AppTest.from_string(code, default_timeout=60).run()
+        assert not app.exception
+        (card,) = [expander for expander in app.expander if expander.label.startswith(":orange-badge[")]
+        assert "amber" in card.label and "No stronger attack has looked" in card.label
+        lines = "\n".join(str(line.value) for line in card.markdown)
+        assert "Gradients" in lines and "Believe this robust accuracy with care" in lines
+        assert "\\*\\*bold\\*\\*" in lines and HOSTILE[1] not in lines
+
+
 def test_two_runs_side_by_side(runs: Path) -> None:
     first, second = make_run(runs, number=1, label="a"), make_run(runs, number=2, label="b", eps=4 / 255)
     code = f"""

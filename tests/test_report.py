@@ -12,6 +12,7 @@ from dpls.runs import report
 from dpls.runs.directory import Run
 from dpls.runs.files import write_json
 from tests.made_runs import make_run
+from tests.test_trust import looked
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -86,6 +87,36 @@ def test_settings_that_differ_are_named_by_path() -> None:
         ("optimiser.lr", "0.02", "0.1"),
         ("phases.1.factors.lambda_min", "0.5", "0.7"),
     ]
+
+
+def with_checks(run: Run, **columns: object) -> Run:
+    """The same, the checks of its best checkpoint made, too."""
+    checks = looked(**columns)
+    checks.outcomes.to_parquet(run.evaluations / "checks_8-255_best.parquet")
+    said = run.evaluation("pgd20_8-255_best") | {"attack": "checks of the gradients", "settings": {"kind": "checks"}}
+    said |= {"n": len(checks.outcomes), "accuracy": float(checks.outcomes["correct"].mean())}
+    write_json(run.evaluations / "checks_8-255_best.json", said)
+    return run
+
+
+def test_checks_are_no_accuracy_of_a_run(tmp_path: Path) -> None:
+    run = with_checks(make_run(tmp_path / "runs"), correct=False)
+    found = report.row(run)["evaluations"]
+    assert [e["name"] for e in found] == ["clean_best", "pgd20_8-255_best"]
+    clean, attacked = report.best_of([*found, run.evaluation("checks_8-255_best")])
+    assert clean and clean["attack"] == "clean"
+    assert attacked and attacked["attack"] == "PGD20, eps 8/255", "though nothing withstood the checks"
+
+
+def test_every_robust_accuracy_has_its_card(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs")
+    (name, card), *more = report.cards(run).items()
+    assert (name, more) == ("pgd20_8-255_best", []) and report.card_of(run) == card
+    assert card.colour == "amber" and report.card_of(run, "last") is None
+    said = report.report(run)
+    assert f"amber: {card.reason}" in said and "No stronger attack has looked" in said
+    card = report.cards(with_checks(run, repeat=0.31))["pgd20_8-255_best"]
+    assert card.colour == "red" and f"red: {card.reason}" in report.report(run) and "31%" in card.reason
 
 
 def rows(train: list[float], validation: list[float], clean: float = 0.9) -> list[dict]:

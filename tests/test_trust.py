@@ -11,6 +11,7 @@ from dpls.evaluations import trust
 from dpls.evaluations.trust.budget import POINTS
 from dpls.evaluations.trust.card import Card, Line
 from dpls.evaluations.trust.judged import TOO_HIGH
+from dpls.experiments.outcomes import _is_of as is_of
 
 N = 1000
 EPS = 8 / 255
@@ -247,6 +248,13 @@ def test_causes_are_named_before_what_they_lead_to() -> None:
     card = card_of("pgd20", pgd20=judged("PGD20", 600), margins=judged("margins", 200), checks=looked(repeat=0.5))
     assert [line.title for line in card.doubts] == ["Randomness", "Batch", "Strongest attack"][::2]
     assert "answers at random" in card.reason
+
+
+def test_an_experiment_does_not_take_the_checks_for_its_attack() -> None:
+    config = {"eps": EPS, "evaluations": [{"kind": "checks"}, {"kind": "pgd", "steps": 20}]}
+    assert is_of(judged("PGD20", 600).content, config) and is_of(judged("clean", 800).content, config)
+    assert not is_of(looked().content, config)
+    assert not is_of(looked().content, {"eps": EPS, "evaluations": [{"kind": "checks"}]})
 
 
 # Forms

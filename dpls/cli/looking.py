@@ -18,6 +18,7 @@ def add(command: Command) -> None:
     runs = command("runs", _runs, "list the runs, or report on one")
     runs.add_argument("run", metavar="RUN", nargs="?", help=RUN)
     runs.add_argument("--json", action="store_true", help="everything, for programs")
+    runs.add_argument("--trust", action="store_true", help="of one: what speaks for and against its robust accuracies")
     export = command("export", _export, "write a run's per-example table")
     export.add_argument("run", metavar="RUN", help=RUN)
     export.add_argument("--factors", action="store_true", help="training images alone: id, hash, difficulty, factor")
@@ -35,12 +36,20 @@ def add(command: Command) -> None:
 
 
 def _runs(args: argparse.Namespace) -> int:
-    from dpls.runs.report import report, row
+    from dpls.runs.report import cards, report, row
 
     if args.run:
         run = find_run(args.runs, args.run)
-        print(json.dumps(row(run), indent=1) if args.json else report(run))
+        if args.json:
+            trusted = {name: card.as_dict() for name, card in cards(run).items()}
+            print(json.dumps(row(run) | {"trust": trusted}, indent=1))
+        elif args.trust:
+            print("\n\n".join(card.text() for card in cards(run).values()) or "it was not evaluated under attack")
+        else:
+            print(report(run))
         return 0
+    if args.trust:
+        raise UserError("--trust goes with one run; name it")
     rows = [row(run) for run in list_runs(args.runs)]
     if args.json:
         print(json.dumps(rows, indent=1))

@@ -14,6 +14,7 @@ from dpls.difficulty.scale import auroc, hardest_first
 from dpls.difficulty.signals import signals_of
 from dpls.difficulty.verdict import Verdict, has_left_chance, verdict
 from dpls.errors import UserError
+from dpls.evaluations import trust
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
 from dpls.text import display
@@ -40,7 +41,7 @@ def row(run: Run) -> dict[str, Any]:
             "parent": stored["parent"],
             "data": data_of(run.recipe()),
             "method": method_of(run.recipe()),
-            "evaluations": [run.evaluation(name) for name in run.evaluation_names()],
+            "evaluations": [content | {"name": name} for name, content in accuracies(run).items()],
         }
         for evaluation in best_of(found["evaluations"]):
             with_interval(evaluation)  # what a list shows of it is there
@@ -80,8 +81,27 @@ def best_of(evaluations: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any]
     """The clean and the lowest attacked evaluation of the best checkpoint."""
     best = [e for e in evaluations if e["checkpoint"] == "best"]
     clean = next((e for e in best if e["attack"] == "clean"), None)
-    attacked = [e for e in best if e["attack"] != "clean"]
+    attacked = [e for e in best if trust.is_attacked(e)]
     return clean, min(attacked, key=lambda e: e["accuracy"]) if attacked else None
+
+
+def accuracies(run: Run) -> dict[str, dict[str, Any]]:
+    """What is said of each accuracy on test images, by the name of its evaluation; the checks are none."""
+    found = {name: run.evaluation(name) for name in run.evaluation_names()}
+    return {name: content for name, content in found.items() if not trust.is_checks(content)}
+
+
+def cards(run: Run) -> dict[str, trust.Card]:
+    """The trust card of every robust accuracy on test images, by the name of its evaluation."""
+    found = {name: run.evaluation(name) for name in run.evaluation_names()}
+    attacked = {name: content for name, content in found.items() if content["attack"] != "clean"}
+    return trust.cards({name: trust.Judged(content, run.outcomes(name)) for name, content in attacked.items()})
+
+
+def card_of(run: Run, checkpoint: str = "best") -> trust.Card | None:
+    """That of the lowest robust accuracy of a checkpoint."""
+    found = [card for card in cards(run).values() if card.checkpoint == checkpoint]
+    return min(found, key=lambda card: card.accuracy.value, default=None)
 
 
 def with_interval(evaluation: Mapping[str, Any] | None) -> str:
@@ -188,14 +208,16 @@ def report(run: Run, count: int = 10) -> str:
 
 def _accuracies(run: Run) -> list[str]:
     lines = ["Accuracy on the test images, with 95 % Wilson intervals:"]
-    found = [run.evaluation(name) for name in run.evaluation_names()]
-    for e in found:
+    found, trusted = accuracies(run), cards(run)
+    for name, e in found.items():
         interval = f"[{e['low']:.1%}, {e['high']:.1%}]"
         where = f"{e['checkpoint']:<4} (epoch {e['epoch']})"
         lines.append(f"  {e['accuracy']:6.1%} {interval:<16} n = {e['n']:,}  {where}  {e['attack']}")
-    rules = {e["checkpoint"]: e["chosen_by"] for e in found}
+        if name in trusted:
+            lines.append(f"         {trusted[name].colour}: {trusted[name].reason}")
+    rules = {e["checkpoint"]: e["chosen_by"] for e in found.values()}
     lines += [f"  {checkpoint}: {rule}" for checkpoint, rule in sorted(rules.items())]
-    return lines + [f"  note: {warning}" for warning in dict.fromkeys(w for e in found for w in e["warnings"])]
+    return lines + [f"  note: {warning}" for warning in dict.fromkeys(w for e in found.values() for w in e["warnings"])]
 
 
 def verdict_on(run: Run, table: pd.DataFrame) -> Verdict:

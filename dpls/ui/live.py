@@ -9,8 +9,8 @@ from dpls import charts
 from dpls.errors import UserError
 from dpls.jobs.launchers import launcher
 from dpls.runs.directory import Run
-from dpls.runs.report import concerns, with_interval
-from dpls.ui import described, manage, store
+from dpls.runs.report import accuracies, concerns, with_interval
+from dpls.ui import described, manage, store, trust
 from dpls.ui.frame import escape, shielded
 
 WORKING = ("queued", "running")
@@ -69,11 +69,16 @@ def _head(run: Run, state: str, status: dict[str, Any]) -> None:
         waits = "Waiting for its turn: another run uses this machine." if run.is_locked() else "Starting …"
         st.progress(status["epoch"] / max(1, status["epochs"]), waits + reached)
     elif state == "done":
-        for e in (e for e in map(run.evaluation, run.evaluation_names()) if e["checkpoint"] == "best"):
+        trusted = trust.cards(run)
+        for name, e in accuracies(run).items():
+            if e["checkpoint"] != "best":
+                continue
             st.markdown(
                 f"Test accuracy, {e['attack']}: **{with_interval(e)}**, n = {e['n']:,};"
                 f" checkpoint chosen by {e['chosen_by']}"
             )
+            if name in trusted:
+                trust.show_card(trusted[name])
     else:
         words = {"failed": "It failed", "cancelled": "It was stopped", "interrupted": "Its worker was killed"}
         reason = f": {status['error']}" if status["error"] else ""

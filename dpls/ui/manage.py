@@ -12,7 +12,7 @@ from dpls.errors import UserError
 from dpls.jobs.launchers import launcher
 from dpls.runs import report
 from dpls.runs.directory import Run
-from dpls.ui import store
+from dpls.ui import store, trust
 from dpls.ui.frame import escape, read_only, shielded
 
 
@@ -87,6 +87,11 @@ def table(runs: Sequence[Run]) -> list[Run]:
             "attacked": st.column_config.TextColumn(
                 "attacked", help="The lowest test accuracy under attack, best checkpoint, 95 % Wilson interval."
             ),
+            "trust": st.column_config.TextColumn(
+                "trust",
+                width="small",
+                help="Its trust card: green, amber or red. Tick a run for the reasons.",
+            ),
         },
         alt="All runs",
     )
@@ -109,6 +114,7 @@ def _shown(run: Run, row: dict[str, Any]) -> dict[str, Any]:
         "shared": row["shared"],
         "clean": report.with_interval(clean),
         "attacked": report.with_interval(attacked) + attack,
+        "trust": trust.colour_of(run, attacked["name"] if attacked else None),
         "done": row["done"],
         "age": age(row["age"]),
         "id": run.id[-4:],
@@ -123,12 +129,15 @@ def actions(run: Run) -> None:
         st.markdown(f"**{escape((not damaged and row['label']) or run.id)}** · {run.id}")
         if row["error"]:
             st.markdown(f":red[{escape(row['error'])}]")
+        trusted = trust.cards(run) if row["evaluations"] else {}
         for evaluation in row["evaluations"]:
             st.markdown(
                 f"- {evaluation['checkpoint']} checkpoint (epoch {evaluation['epoch']}, chosen by"
                 f" {evaluation['chosen_by']}), {evaluation['attack']}: **{report.with_interval(evaluation)}**,"
                 f" n = {evaluation['n']:,}"
             )
+            if evaluation["name"] in trusted:
+                trust.show_card(trusted[evaluation["name"]])
         if run.is_recorded:
             st.caption(
                 "Recorded: it came with the app, so it cannot be changed. Train its preset to have one of your own."
@@ -193,9 +202,10 @@ def compare(first: Run, second: Run) -> None:
     halves = st.grid(2, min_column_width=420, gap="large")
     with halves.cell():
         st.markdown("**Results**, the second against the first")
-        shared = [name for name in first.evaluation_names() if name in second.evaluation_names()]
+        made, others = report.accuracies(first), report.accuracies(second)
+        shared = [name for name in made if name in others]
         for name in shared:
-            a, b = first.evaluation(name), second.evaluation(name)
+            a, b = made[name], others[name]
             change = report.difference(first, second, name)
             words = f": {change}" if change else " (not the same test images or attack, so not comparable one by one)"
             st.markdown(

@@ -26,6 +26,7 @@ class Card(NamedTuple):
     """
 
     attack: str
+    checkpoint: str
     accuracy: Accuracy
     report: Accuracy
     attacks: int
@@ -64,7 +65,8 @@ class Card(NamedTuple):
 
     def text(self) -> str:
         """For terminals."""
-        lines = [f"Trust card of {display(self.attack)}: {self.colour}. {self.sentence}", f"  {self.advice}"]
+        what = display(f"{self.attack}, {self.checkpoint} checkpoint")
+        lines = [f"Trust card of {what}: {self.colour}. {self.sentence}", f"  {self.advice}"]
         wide = max((len(line.title) for line in self.lines), default=0)
         lines += [f"  {line.colour:<5}  {line.title:<{wide}}  {display(line.sentence)}" for line in self.lines]
         return "\n".join(lines)
@@ -73,6 +75,7 @@ class Card(NamedTuple):
         """Plain JSON."""
         return {
             "attack": self.attack,
+            "checkpoint": self.checkpoint,
             "colour": self.colour,
             "sentence": self.sentence,
             "accuracy": self.accuracy._asdict(),

@@ -74,7 +74,8 @@ def card(name: str, judged: Mapping[str, Judged]) -> Card:
         _checkpoint(str(mine.content["chosen_by"])),
         *_warnings(mine.content),
     ]
-    return Card(str(mine.content["attack"]), mine.accuracy, worst_case(attacks), len(attacks), tuple(lines))
+    attack, checkpoint = str(mine.content["attack"]), str(mine.content["checkpoint"])
+    return Card(attack, checkpoint, mine.accuracy, worst_case(attacks), len(attacks), tuple(lines))
 
 
 def _is_beside(other: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:

@@ -1,0 +1,51 @@
+"""The trust card of a robust accuracy, drawn; without torch."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import streamlit as st
+
+from dpls.errors import UserError
+from dpls.evaluations.trust import Card, Colour
+from dpls.runs import report
+from dpls.runs.directory import Run
+from dpls.ui import store
+from dpls.ui.frame import escape
+
+COLOURS: dict[Colour, str] = {"green": "green", "amber": "orange", "red": "red"}
+ICONS: dict[Colour, str] = {
+    "green": ":material/check_circle:",
+    "amber": ":material/error:",
+    "red": ":material/cancel:",
+}
+
+
+def cards(run: Run) -> dict[str, Card]:
+    """Those of a run's robust accuracies, by name of the evaluation; read again only where one has changed."""
+    return _cards(run.path, store.changed(run.evaluations))
+
+
+@lru_cache(maxsize=1_000)
+def _cards(path: Path, changed: int) -> dict[str, Card]:  # noqa: ARG001
+    return report.cards(Run(path))
+
+
+def colour_of(run: Run, name: str | None) -> str:
+    """For a list: the colour of one of them in a word; nothing where it has no card, or its files are damaged."""
+    try:
+        card = cards(run).get(name or "")
+    except UserError:
+        return ""
+    return card.colour if card else ""
+
+
+def show_card(card: Card) -> None:
+    """Its colour and the sentence that decides it; all lines inside."""
+    with st.expander(_coloured(card.colour, card.colour, card.reason)):
+        st.markdown(f"**{escape(card.sentence)}** {escape(card.advice)}")
+        for line in card.lines:
+            st.markdown(_coloured(line.colour, line.title, line.sentence))
+
+
+def _coloured(colour: Colour, title: str, sentence: str) -> str:
+    return f":{COLOURS[colour]}-badge[{ICONS[colour]} {escape(title)}] {escape(sentence)}"
