@@ -730,7 +730,7 @@ def test_damaged_outcomes_are_made_again_and_a_full_disk_hides_nothing(
         ("pruning", "share=0.001", "chooses none of the 100 training images"),
         ("membership", "lambda_min=0.05", "below 1/10"),
         ("pruning", "kind=subsets", "the kind is pruning, as the command says"),
-        ("pruning", "base.evaluations=[]", "base.evaluations is empty"),
+        ("pruning", "base.evaluations=[]", "base.evaluations names no attack"),
         ("pruning", "base.objective.kind=standard", "base trains without attack already"),
         ("pruning", "base.phases.0.objective.kind=trades", "have objectives of their own"),
     ],

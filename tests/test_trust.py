@@ -246,6 +246,7 @@ def test_images_that_are_wrong_without_attack_are_not_counted() -> None:
 
 def test_causes_are_named_before_what_they_lead_to() -> None:
     card = card_of("pgd20", pgd20=judged("PGD20", 600), margins=judged("margins", 200), checks=looked(repeat=0.5))
+    assert card.advice.startswith("It is at most 20.0%")
     assert [line.title for line in card.doubts] == ["Randomness", "Batch", "Strongest attack"][::2]
     assert "answers at random" in card.reason
 

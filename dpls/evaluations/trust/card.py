@@ -58,10 +58,11 @@ class Card(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """Which number to report."""
+        """Which number to report; where it is red, what is known of the true one."""
+        said = f"{'It is at most' if self.colour == 'red' else 'Report'} {self.report}"
         if self.attacks == 1:
-            return f"Report {self.report}."
-        return f"Report {self.report}: who withstood all {self.attacks} attacks that judged these images."
+            return f"{said}."
+        return f"{said}: who withstood all {self.attacks} attacks that judged these images."
 
     def text(self) -> str:
         """For terminals."""
