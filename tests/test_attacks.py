@@ -285,8 +285,8 @@ def test_defect_20_one_eps_sets_every_attack_of_a_run_and_its_step() -> None:
     own = PGD(steps=20, eps=1 / 255)
     config = RunConfig(eps="2/255", evaluations=(PGD(steps=20), own), phases=({"until": 1}, {"until": 2}))
     resolved = config.resolved()
-    inner = [resolved.objective.attack, resolved.selection.attack, *(p.objective.attack for p in resolved.phases)]
-    assert [a.step_length for a in inner] == [0.5 / 255] * 4
+    inner = [resolved.objective.attack, *(p.objective.attack for p in resolved.phases)]
+    assert [a.step_length for a in inner] == [0.5 / 255] * 3 and resolved.selection.attack.radius == 2 / 255
     assert [a.step_length for a in resolved.evaluations] == [0.5 / 255, 0.25 / 255]
     assert config.model_copy(update={"eps": 8 / 255}).resolved().evaluations[0].step_length == 2 / 255
 

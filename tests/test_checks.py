@@ -102,8 +102,8 @@ def line_of(card: trust.Card, title: str) -> trust.Line:
 
 def test_an_honest_net_is_green(robust: nn.Module, images: Split, tmp_path: Path) -> None:
     found = cards_of(tmp_path, robust, images, "pgd20", "margins")
-    assert found.keys() == {"pgd20", "margins20x4"}, "the checks are no accuracy of their own"
-    card = found["margins20x4"]
+    assert found.keys() == {"pgd20", "margins10x6"}, "the checks are no accuracy of their own"
+    card = found["margins10x6"]
     assert card.colour == "green", card.text()
     assert 0.3 < card.report.value < 0.9 and card.report.n == 420
     assert card.report.value <= min(c.accuracy.value for c in found.values())

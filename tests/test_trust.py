@@ -11,7 +11,7 @@ from dpls.evaluations import trust
 from dpls.evaluations.trust.budget import POINTS
 from dpls.evaluations.trust.card import Card, Line
 from dpls.evaluations.trust.judged import TOO_HIGH
-from dpls.experiments.outcomes import _is_of as is_of
+from dpls.experiments.outcomes import _kind_of as kind_of
 
 N = 1000
 EPS = 8 / 255
@@ -252,10 +252,12 @@ def test_causes_are_named_before_what_they_lead_to() -> None:
 
 
 def test_an_experiment_does_not_take_the_checks_for_its_attack() -> None:
-    config = {"eps": EPS, "evaluations": [{"kind": "checks"}, {"kind": "pgd", "steps": 20}]}
-    assert is_of(judged("PGD20", 600).content, config) and is_of(judged("clean", 800).content, config)
-    assert not is_of(looked().content, config)
-    assert not is_of(looked().content, {"eps": EPS, "evaluations": [{"kind": "checks"}]})
+    config = {"eps": EPS, "evaluations": [{"kind": "checks"}, {"kind": "margins"}, {"kind": "pgd", "steps": 20}]}
+    assert kind_of(judged("margins", 600).content, config) == "attacked"
+    assert kind_of(judged("PGD20", 600).content, config) == "pgd"
+    assert kind_of(judged("PGD20", 600).content | {"sample_of": 2000}, config) == "", "a sample of the images"
+    assert kind_of(judged("clean", 800).content, config) == "clean"
+    assert kind_of(looked().content, config) == ""
 
 
 # Forms

@@ -113,12 +113,18 @@ class Climbing:
         self._goal.step(rows)
 
 
+class MarginAscent(Climbing):
+    """Climb the best rival's logit minus the label's: its gradient's sign is the same however logits are scaled."""
+
+    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
+        return _margin(logits.float(), self.y[rows])
+
+
 class ProbabilityMarginAscent(Climbing):
     """Climb the best rival's probability minus the label's; in double precision, where saturated ones still differ."""
 
     def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
-        p, y = logits.double().softmax(1), self.y[rows][:, None]
-        return p.scatter(1, y, -torch.inf).amax(1) - p.gather(1, y).squeeze(1)
+        return _margin(logits.double().softmax(1), self.y[rows])
 
 
 class TargetedAscent(Climbing):
@@ -131,6 +137,12 @@ class TargetedAscent(Climbing):
     def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
         logits = logits.float()
         return (logits.gather(1, self._target[rows, None]) - logits.gather(1, self.y[rows, None])).squeeze(1)
+
+
+def _margin(values: Tensor, y: Tensor) -> Tensor:
+    """(b,): the largest of the others minus the label's."""
+    y = y[:, None]
+    return values.scatter(1, y, -torch.inf).amax(1) - values.gather(1, y).squeeze(1)
 
 
 def rivals(logits: Tensor, y: Tensor) -> Tensor:

@@ -123,7 +123,8 @@ class Chunk:
             self._note(f"margin_{after}", self._spread(self._margin(x_adv, rows), rows), rows)
 
     def _margin(self, x: Tensor, rows: Tensor) -> Tensor:
-        return MarginAscent(CrossEntropyAscent(self._y)).loss(self._answers(x), rows)
+        margin: Tensor = MarginAscent(CrossEntropyAscent(self._y)).loss(self._answers(x), rows)
+        return margin
 
     def _aim_at_margins(self) -> None:
         rows = self.held.nonzero().squeeze(1)
