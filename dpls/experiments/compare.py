@@ -122,6 +122,8 @@ def about(e: Experiment, o: Outcomes) -> list[str]:
     base, border = e.base, e.border
     standard = " (of standard training by clean accuracy)" if isinstance(e, ByDifficulty) and e.standard else ""
     beside = f" PGD, as in the article, is {o.pgd}." if o.pgd else ""
+    if o.attack.startswith("PGD"):
+        beside = " PGD alone flatters nets trained with smoothed labels: a stronger attack sees less of such gains."
     notes = [
         f"Attacked means {o.attack}.{beside} Best is the checkpoint chosen by {base.selection.by} accuracy on"
         f" validation images{standard} after epoch {border}, last is epoch {base.epochs}. Difficulty was counted in"

@@ -18,9 +18,8 @@ MEMBERS: tuple[Member, ...] = (
         "one_step.py",
         "dpls/attacks",
         "dpls/attacks/__init__.py",
-        "AnyAttack: TypeAlias = PGD\n",
-        "from typing import Annotated\n\nfrom pydantic import Field\n\nfrom dpls.attacks.one_step import OneStep\n\n"
-        'AnyAttack: TypeAlias = Annotated[PGD | OneStep, Field(discriminator="kind")]\n',
+        "AnyAttack: TypeAlias = Annotated[PGD | PMA | Margins,",
+        "from dpls.attacks.one_step import OneStep\n\nAnyAttack: TypeAlias = Annotated[PGD | PMA | Margins | OneStep,",
     ),
     Member(
         "half_and_half.py",

@@ -20,6 +20,12 @@ HARDEST = 0.1
 """Share of the training images whose accuracy tells how much is memorized."""
 
 
+WHY_PGD_DIFFERS = (
+    "PGD sees other gains than the judge: smoothing leads the gradient of the cross-entropy astray, which PGD follows,"
+    " and not the differences of logits that the judge follows. Of the two, the judge comes nearer to AutoAttack."
+)
+
+
 class Smoothing(Experiment):
     """From one start of the last phase: hard labels, DPLS at several lambda_min, as much smoothing given to others."""
 
@@ -83,7 +89,7 @@ class Smoothing(Experiment):
         suggestion = suggest(self, o)
         claims = [_rule(suggestion), *_against_uniform(self, o)] if suggestion else [_nothing_yet()]
         suggested = suggestion.lambda_min if suggestion else None
-        notes = [*about(self, o), *_notes(self)]
+        notes = [*about(self, o), *_notes(self, o)]
         return Result(lines, claims, notes, (), _controls(self, o), _charts(o, grid), suggested=suggested)
 
 
@@ -92,12 +98,11 @@ def tried(e: Smoothing, o: Outcomes) -> list[float]:
     return [value for value in e.values if smoothed(value) in o.arms]
 
 
-def _notes(e: Smoothing) -> list[str]:
+def _notes(e: Smoothing, o: Outcomes) -> list[str]:
     controls = f" The controls have the mean factor of lambda_min = {e.control:g}." if e.control else ""
     return [
         f"All arms of a seed start from one state, that at the border. lambda_min = 1 means hard labels.{controls}",
-        "Why PGD sees more gain than the judge: smoothing leads the gradient of the cross-entropy astray, which PGD"
-        " follows, and not the differences of logits that the judge follows.",
+        *([WHY_PGD_DIFFERS] if o.pgd else []),
         "The suggestion looks at validation images alone; the interval of the best value is widened, for there were"
         " several.",
     ]
