@@ -4,11 +4,13 @@ figure          the house's style
 distributions   difficulty of many images; shares over classes
 curves          lines over epochs: of one image, of a run
 smoothing       what a lambda_min does to all labels
+robustness      accuracy under attack
 """
 
 from dpls.charts.curves import accuracies, losses, trail
 from dpls.charts.distributions import bins_of, by_class, histogram, shares
 from dpls.charts.figure import ATTACKED, CLEAN, GREY, SMOOTHED, Part, figure
+from dpls.charts.robustness import against_eps, groups, ladder, tenths
 from dpls.charts.smoothing import budget, factor_curve, factor_histogram
 
 __all__ = [
@@ -18,14 +20,18 @@ __all__ = [
     "SMOOTHED",
     "Part",
     "accuracies",
+    "against_eps",
     "bins_of",
     "budget",
     "by_class",
     "factor_curve",
     "factor_histogram",
     "figure",
+    "groups",
     "histogram",
+    "ladder",
     "losses",
     "shares",
+    "tenths",
     "trail",
 ]

@@ -124,6 +124,16 @@ def estimate(config: RunConfig, runs: Iterable[Run], root: Path) -> Duration | N
     )
 
 
+def evaluation_seconds(run: Run, attack: Attack, images: int, root: Path) -> float | None:
+    """How long an attack on so many of a run's images will take, by the speed the run was trained at; None where that
+    is not known."""
+    config = run.recipe()
+    sizes, operations = sizes_of(config, root), float(run.manifest().get("operations_per_second") or 0)
+    if sizes is None or not operations:
+        return None
+    return images * _attacked(attack, config) * forward_operations(config.net, sizes) / operations
+
+
 def _likeness(run: Run, config: RunConfig) -> tuple[int, bool, bool, str, float] | None:
     """(how like the nets are, same objective, ran here, id, speed); None where it tells nothing."""
     try:

@@ -15,7 +15,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dpls.component import parse_fraction
 
-OF_A_RUN = ("T", "class", "cause", "range", "id", "page", "lambda_min")
+OF_A_RUN = ("T", "class", "cause", "range", "id", "page", "lambda_min", "eps", "attack", "a", "b", "with")
 """Values that mean something for one run only."""
 OF_A_FORM = ("lambda", "set")
 """What differs from the settings a form starts from."""
@@ -46,8 +46,9 @@ PARSERS: dict[str, Callable[[list[str]], Any]] = {
         ("run", "measure", "scale", "seen", "images", "first", "rows", "from", "watched", "kind", "experiment"),
         lambda v: v[0],
     ),
+    **dict.fromkeys(("checkpoint", "part", "eps", "attack", "a", "b"), lambda v: v[0]),
     **dict.fromkeys(("T", "id", "page"), lambda v: int(v[0])),
-    **dict.fromkeys(("class", "cause"), list),
+    **dict.fromkeys(("class", "cause", "with"), list),
     **dict.fromkeys(("lambda_min", "lambda"), _number),
     "range": lambda v: (float(v[0]), float(v[1])),
     "label": lambda v: v[0][:80],

@@ -1,5 +1,7 @@
 """Galleries of a selection's examples: captions, marks, and what to say where pictures or order are missing."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
@@ -28,8 +30,10 @@ def ask_for_missing(s: Selection) -> None:
         st.rerun()
 
 
-def tiles(s: Selection, ids: NDArray[np.int64], by_class: bool = False) -> list[Tile]:
-    """A tile an example, in the order of ids."""
+def tiles(
+    s: Selection, ids: NDArray[np.int64], by_class: bool = False, notes: Mapping[int, str] | None = None
+) -> list[Tile]:
+    """A tile an example, in the order of ids. notes: by id, in place of what the network says where that is wrong."""
     facts, said = s.facts, s.run.probabilities()
     found = []
     for example in ids.tolist():
@@ -40,6 +44,9 @@ def tiles(s: Selection, ids: NDArray[np.int64], by_class: bool = False) -> list[
             answer = facts.classes[int(said[example].argmax())]
             title += f", the network says {answer}"
             note = "" if answer == label else f"→ {answer}"
+        if notes is not None:
+            note = notes.get(example, "")
+            title += f", {note}" if note else ""
         if facts.cause[example]:
             title += f", planted: {facts.cause_of(example)}"
         if facts.files[example]:
@@ -58,6 +65,7 @@ def show(
     one_row: bool = False,
     tile: int = 88,
     then: str | None = None,
+    notes: Mapping[int, str] | None = None,
 ) -> None:
     """A gallery of these examples; a click inspects one, on the page ``then`` where it is another than this."""
     if s.facts.images is None:
@@ -72,7 +80,7 @@ def show(
     pixels = s.facts.images[ids]
     gallery(
         pixels,
-        tiles(s, ids, by_class),
+        tiles(s, ids, by_class, notes),
         key,
         picked,
         tile=tile,

@@ -13,4 +13,5 @@ def pages() -> list[Page]:
         st.Page("pages/images.py", title="Images", icon=":material/grid_view:"),
         st.Page("pages/experiments.py", title="Experiments", icon=":material/science:"),
         st.Page("pages/smoothing.py", title="Smoothing", icon=":material/tune:"),
+        st.Page("pages/robustness.py", title="Robustness", icon=":material/shield:"),
     ]

@@ -1,0 +1,120 @@
+"""A run beside others on the same images, attack by attack, and beside what the article says of its own."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from dpls.errors import UserError
+from dpls.evaluations import compared
+from dpls.evaluations.compared import Judged
+from dpls.intervals import Difference
+from dpls.runs import report
+from dpls.runs.directory import Run
+from dpls.ui import address, store
+from dpls.ui.judged import View, every
+
+SHOWN_FIRST = 3
+ARTICLE = pd.DataFrame(
+    [
+        ("CIFAR-10, PGD-AT", "hard labels", 87.19, 56.44, 51.80),
+        ("CIFAR-10, PGD-AT", "pruning", 86.44, 56.18, 52.56),
+        ("CIFAR-10, PGD-AT", "label smoothing", 86.96, 57.20, 51.99),
+        ("CIFAR-10, PGD-AT", "DPLS", 87.13, 58.43, 54.03),
+        ("CIFAR-100, PGD-AT", "hard labels", 62.88, 31.82, 27.36),
+        ("CIFAR-100, PGD-AT", "pruning", 62.28, 31.64, 28.05),
+        ("CIFAR-100, PGD-AT", "label smoothing", 63.02, 32.26, 27.67),
+        ("CIFAR-100, PGD-AT", "DPLS", 62.95, 35.10, 29.33),
+        ("STL-10, TRADES", "hard labels", 66.40, 36.27, 33.16),
+        ("STL-10, TRADES", "pruning", 65.39, 37.39, 34.91),
+        ("STL-10, TRADES", "label smoothing", 66.49, 37.89, 33.99),
+        ("STL-10, TRADES", "DPLS", 65.63, 39.94, 36.06),
+    ],
+    columns=["images", "method", "clean", "PGD-20", "A3"],
+)
+"""What the article reports, percent."""
+
+
+def show(view: View) -> None:
+    """The same attacks on other runs, paired by image."""
+    st.subheader("Beside other runs")
+    mine = fingerprint_of(view.run)
+    others = {
+        run.id: run
+        for run in store.all_runs()
+        if run.id != view.run.id and store.readable(run) and fingerprint_of(run) == mine
+    }
+    halves = st.columns([3, 2], gap="large")
+    with halves[0]:
+        if others:
+            _beside(view, others)
+        else:
+            st.caption("No other run has the same images; only such runs can be compared image by image.")
+    with halves[1], st.expander("What the article reports of its own runs", key="article"):
+        st.dataframe(ARTICLE, hide_index=True, alt="The article's accuracies, percent")
+        st.caption(
+            "Percent, as it reports them, of its own networks and images; not measured here. The gain of DPLS differs"
+            " between PGD-20 and A3: compare by the strongest attack."
+        )
+
+
+@lru_cache(maxsize=20_000)  # it never changes
+def _fingerprint(path: Path) -> str | None:
+    try:
+        return str(Run(path).config()["fingerprint"])
+    except UserError:
+        return None
+
+
+def fingerprint_of(run: Run) -> str | None:
+    """Of its images; None where its configuration cannot be read."""
+    return _fingerprint(run.path)
+
+
+def _beside(view: View, others: dict[str, Run]) -> None:
+    first = list(others)[:SHOWN_FIRST]
+    address.bind("with", first, lambda ids: set(ids) <= others.keys(), "runs on the same images, by id")
+    chosen = st.multiselect(
+        "Runs on the same images",
+        list(others),
+        format_func=lambda ident: store.name_of(others[ident]),
+        key="with",
+        persist_state="session",
+        placeholder="none",
+    )
+    runs = [others[ident] for ident in chosen]
+    if not view.here or not runs:
+        st.caption("Choose runs to compare with." if view.here else "This run has no evaluation to compare by.")
+        return
+    rows = [line for one in view.here for line in _lines(view, one, runs)]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Accuracy of each run under each attack")
+    st.caption(
+        "Paired by image: what is seen is of these runs; other seeds may differ by more. Not distinguishable: the 95 %"
+        " interval of the difference spans zero."
+    )
+
+
+def _lines(view: View, one: Judged, runs: list[Run]) -> list[dict[str, str]]:
+    """The chosen run's accuracy, then those of the others beside it."""
+    title = "clean" if one.is_clean else compared.names(view.here)[one.attack]
+    lines = [{"attack": title, "run": store.name_of(view.run), "accuracy": str(one.accuracy), "difference": ""}]
+    for run in runs:
+        theirs = next((other for other in every(run)[0] if other.name == one.name), None)
+        if theirs is None:
+            lines.append({"attack": title, "run": store.name_of(run), "accuracy": "-", "difference": "not evaluated"})
+            continue
+        found = in_words(report.difference(view.run, run, one.name))
+        lines.append(
+            {"attack": title, "run": store.name_of(run), "accuracy": str(theirs.accuracy), "difference": found}
+        )
+    return lines
+
+
+def in_words(found: Difference | None) -> str:
+    """A paired difference: one only where its interval does not span zero."""
+    if found is None:
+        return "another attack's settings"
+    if found.n and not found.is_seen:
+        return f"not distinguishable ({100 * found.value:+.1f} ± {100 * found.half:.1f} points)"
+    return found.short
