@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from dpls.attacks import Attack
 from dpls.data import PARTS, TEST, TRAIN, VALIDATION, Dataset
+from dpls.data.cache import open_dataset
 from dpls.data.source import Outline
 from dpls.device import resolve_device
 from dpls.errors import UserError
@@ -126,10 +127,10 @@ def estimate(config: RunConfig, runs: Iterable[Run], root: Path) -> Duration | N
 
 def evaluation_seconds(run: Run, attack: Attack, images: int, root: Path) -> float | None:
     """How long an attack on so many of a run's images will take, by the speed the run was trained at; None where that
-    is not known."""
-    config = run.recipe()
-    sizes, operations = sizes_of(config, root), float(run.manifest().get("operations_per_second") or 0)
-    if sizes is None or not operations:
+    is not known. A UserError where its images are not there."""
+    config, sizes = run.recipe(), outline_of(open_dataset(root, run.config()["fingerprint"]))
+    operations = float(run.manifest().get("operations_per_second") or 0)
+    if not operations:
         return None
     return images * _attacked(attack, config) * forward_operations(config.net, sizes) / operations
 
