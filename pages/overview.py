@@ -59,6 +59,9 @@ with page("DPLS Lab", EXPLANATION):
         st.page_link(
             "pages/smoothing.py", label="How they are smoothed", icon=":material/tune:", query_params={"run": run.id}
         )
+        st.page_link(
+            "pages/robustness.py", label="How robust it is", icon=":material/shield:", query_params={"run": run.id}
+        )
         st.page_link("pages/experiments.py", label="Are they memorized?", icon=":material/science:")
         if not read_only():
             st.page_link("pages/train.py", label="Run it yourself", icon=":material/play_arrow:")

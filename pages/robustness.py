@@ -1,6 +1,6 @@
 """How many images stay right under attack, by how many attacks that was tried, and which images they are."""
 
-from dpls.ui import evaluation_form, evaluation_view, judged, rivals, robustness
+from dpls.ui import evaluation_form, evaluation_view, judged, rivals, robustness, trust
 from dpls.ui.frame import page
 
 with page("Robustness", "How many images stay right under attack, and how hard that was tried."):
@@ -8,6 +8,8 @@ with page("Robustness", "How many images stay right under attack, and how hard t
 
     # The number, and whether it may be believed
     robustness.headline(view)
+    if card := view.card:
+        trust.show_card(card)
 
     # More of them
     evaluation_form.offer(view)

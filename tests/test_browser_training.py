@@ -16,6 +16,7 @@ from dpls.data.photos import Photos
 from dpls.experiments.conduct import submit_all
 from dpls.experiments.stored import Stored, list_experiments
 from dpls.jobs.submission import submit
+from dpls.jobs.wanted import wanted
 from dpls.methods.labels import smoothing_factors
 from dpls.runs.folder import list_runs
 from tests.browsing import SLOW, Server, browser, drawn, finished, page, server, wait_for
@@ -238,6 +239,33 @@ def test_own_images_from_a_typed_path_to_the_hardest(server: Server, page: Page,
     assert run.recipe().epochs == 2
     tiles.first.click()
     expect(page.get_by_role("dialog").get_by_text(".png", exact=False).first).to_be_visible()
+
+
+def test_an_evaluation_from_form_to_ladder(server: Server, page: Page) -> None:
+    """Started on the page, watched through a reload, and seen where it belongs, with its card."""
+    run = finish(server.runs)
+    page.goto(f"{server.url}/robustness?run={run.id}")
+    drawn(page)
+    expect(page.get_by_text("Only PGD3 has looked", exact=False)).to_be_visible()
+    page.get_by_text("Start an evaluation", exact=True).click()
+    expect(page.get_by_text("for the best checkpoint", exact=False)).to_be_visible(timeout=2 * SLOW)
+    page.get_by_label("Attack", exact=True).first.click()
+    page.get_by_role("option", name=re.compile("^PGD-20")).click()
+    drawn(page)
+    page.get_by_role("button", name="Start", exact=True).click()
+    wait_for(lambda: bool(wanted(run)) or "pgd20_8-255_best" in run.evaluation_names())
+    page.reload()
+    wait_for(lambda: "pgd20_8-255_best" in run.evaluation_names() and not wanted(run))
+    expect(page.get_by_text("Worst case over 2 attacks", exact=False)).to_be_visible(timeout=2 * SLOW)
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
+    said = run.evaluation("pgd20_8-255_best")
+    assert (said["n"], said["checkpoint"], said["settings"]["steps"]) == (20, "best", 20)
+    expect(page.get_by_text("amber", exact=True).or_(page.get_by_text("red", exact=True)).first).to_be_visible()
+    page.get_by_label("Attack", exact=True).first.click()
+    page.get_by_role("option", name="PGD20", exact=True).click()
+    page.wait_for_url(re.compile("attack=pgd20|robustness"))
+    drawn(page)
+    assert run.state() == "done"
 
 
 def test_the_cockpit_from_slider_to_branches(server: Server, page: Page) -> None:

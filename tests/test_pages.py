@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import streamlit as st
 from PIL import Image
@@ -19,18 +20,21 @@ from streamlit.testing.v1 import AppTest
 from dpls.data.cache import open_dataset, store
 from dpls.difficulty.measures import MEASURES
 from dpls.experiments.stored import list_experiments
+from dpls.jobs.wanted import FAILED, STOPPED, asked, mark, next_wanted, want, wanted
 from dpls.recipe import RunConfig, make_config, preset_names, read_settings
 from dpls.runs import scores
+from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, data_root, write_json
 from dpls.runs.folder import list_runs
 from dpls.ui import start
 from dpls.ui.frame import SECONDS
 from dpls.ui.selection import selection_of
 from dpls.ui.start import TABS
+from dpls.ui.store import name_of as store_name
 from tests.made_runs import make_run
 
 ROOT = Path(__file__).parent.parent
-RESULT_PAGES = ("overview", "difficulty", "images", "smoothing")
+RESULT_PAGES = ("overview", "difficulty", "images", "smoothing", "robustness")
 HOSTILE = ("<script>alert(1)</script>", "**bold** `x` $y$ :red[z]", '"><img src=x onerror=alert(2)>')
 
 
@@ -408,7 +412,7 @@ def test_fifty_thousand_examples_are_no_slower_than_a_blink(runs: Path, capsys: 
         app = open_page(name)
         seconds = []
         for counted in range(60, 80):
-            if name != "overview":
+            if name not in ("overview", "robustness"):
                 app.slider(key="T").set_value(counted)
             app.run()
             assert not app.error
@@ -798,3 +802,139 @@ def test_runs_of_experiments_are_listed_only_where_asked_for(runs: Path) -> None
     app.toggle(key="of experiments").set_value(True).run()
     assert app.dataframe[0].value["run"].str.contains("seed 0").any()
     assert open_page("images", run=made.id).session_state["run"] == made.id, "a link to one shows it"
+
+
+# Robustness
+
+
+def evaluated(run: Run, name: str, rate: float, attack: str, **columns: Any) -> None:
+    """Another evaluation of a made run's test images, as many as ``rate`` right."""
+    ids = run.examples().query("split == 'test'")["id"].to_numpy()
+    right = np.arange(len(ids)) < round(rate * len(ids))
+    pd.DataFrame({"id": ids, "correct": right, **columns}).to_parquet(run.evaluations / f"{name}.parquet")
+    said = run.evaluation("pgd20_8-255_best") | {"attack": attack, "accuracy": float(right.mean()), "n": len(ids)}
+    write_json(run.evaluations / f"{name}.json", said | {"forward_passes": 80, "backward_passes": 40})
+
+
+def test_a_recorded_run_says_that_one_attack_has_looked_and_what_to_do(trainable: Path) -> None:
+    app = open_page("robustness")
+    text = words(app).replace("\\", "")
+    assert "Robust accuracy 59.9% :gray[[56.8, 62.9]]" in app.header[0].value.replace("\\", "")
+    assert "Only PGD20 has looked" in text
+    assert "train its preset on the page Train" in text
+    assert not [e for e in app.expander if e.label in ("Start an evaluation", "Evaluate at a grid of eps")]
+    assert [e for e in app.expander if "amber" in e.label], "its trust card"
+    table = app.dataframe[0].value
+    assert list(table["attack"]) == ["clean", "PGD20"]
+    assert list(table["forward"]) == ["-", "-"], "nobody counted"
+    assert not app.error
+
+
+def test_a_read_only_app_shows_what_is_there_and_says_why_no_more(runs: Path) -> None:
+    app = open_page("robustness", run=make_run(runs).id)
+    assert "DPLS_READONLY is set" in words(app).replace("\\", "") and app.header
+    assert not [e for e in app.expander if e.label == "Start an evaluation"]
+
+
+def test_the_worst_case_of_several_attacks_is_the_headline(runs: Path) -> None:
+    run = make_run(runs)
+    evaluated(run, "a3_8-255_best", 0.5, "A3, eps 8/255", broken_by="a3", steps=7)
+    evaluated(run, "pma20_4-255_best", 0.9, "PMA20, eps 4/255")
+    app = open_page("robustness", run=run.id)
+    pgd, a3 = (run.outcomes(f"{name}_8-255_best").set_index("id")["correct"] for name in ("pgd20", "a3"))
+    assert f"{(pgd & a3).mean():.1%}" in app.header[0].value
+    assert "Worst case over 2 attacks at eps 8/255" in words(app).replace("\\", "")
+    assert sorted(app.dataframe[0].value["attack"]) == ["A3", "PGD20", "clean"]
+    assert app.dataframe[0].value.set_index("attack")["forward"]["A3"] == "2.0"
+    lost, won = (f"**{count} of 40** are right under" for count in ((pgd & ~a3).sum(), (a3 & ~pgd).sum()))
+    assert lost in words(app) and won in words(app)
+    app.selectbox(key="eps").set_value("4/255").run()
+    assert "Only PMA20 has looked" in words(app) and app.query_params["eps"] == "4/255"
+    app.get_by_key("part").set_value("train").run()
+    assert "No attack has looked at the best checkpoint on train images" in words(app)
+    assert not app.error
+
+
+def test_a_link_to_what_nobody_evaluated_says_so(runs: Path) -> None:
+    run = make_run(runs)
+    app = open_page("robustness", run=run.id)
+    wrong = {"checkpoint": "second", "part": "tests", "eps": "9", "attack": "pgd", "a": "x", "b": "y", "with": "z"}
+    for name, value in wrong.items():
+        app.query_params[name] = value
+    make_run(runs, number=2)
+    app.run()
+    said = [warning.value.replace("\\", "") for warning in app.warning]
+    assert not app.error and len(said) == len(wrong)
+    assert all(any(f"asks for {name} = {value}," in sentence for sentence in said) for name, value in wrong.items())
+
+
+def test_what_is_asked_for_is_shown_whoever_looks_and_can_be_dropped(
+    trainable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dpls.ui.frame.take_up", lambda *_: [])
+    run = make_run(trainable)
+    (run.checkpoints / "best.safetensors").touch()
+    first, second = (asked(run, name) for name in ("margins", "a3"))
+    want(run, first)
+    app = open_page("robustness", run=run.id)
+    assert "Waiting for a worker" in app.get("progress")[0].proto.text
+    assert [b.label for b in app.button].count("Stop") == 1
+    mark(run, first, FAILED, "out of memory")
+    mark(run, second, STOPPED)
+    app = open_page("robustness", run=run.id)
+    text = words(app).replace("\\", "")
+    assert "failed: out of memory. What is done of it stays." in text and "was stopped" in text
+    app.button(key=f"drop {first.name}").click().run()
+    assert [one.name for one in wanted(run)] == [second.name]
+    with run.lock():
+        run.write_status(stage="evaluating: A3, best checkpoint", images=20, images_total=40, images_per_second=2.0)
+        app.button(key=f"go on {second.name}").click().run()
+        assert next_wanted(run) is not None
+        app = open_page("robustness", run=run.id)
+        assert "20 of 40 images · 0:10 left" in app.get("progress")[0].proto.text.replace("\\", "")
+    assert not app.error
+
+
+def test_a_missing_package_is_a_sentence_with_the_choices(trainable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(trainable)
+    (run.checkpoints / "best.safetensors").touch()
+    write_json(run.manifest_file, {"device": "cpu", "precision": "float32", "operations_per_second": 1e9})
+    monkeypatch.setattr("dpls.evaluations.procedures.autoattack.PACKAGE", "no_such_package")
+    app = open_page("robustness", run=run.id, evaluate=True)
+    assert "About" in words(app) and [b.disabled for b in app.button if b.key == "start evaluate"] == [False]
+    app.selectbox(key="new attack").set_value("autoattack").run()
+    assert "no_such_package, which is not installed" in app.error[0].value.replace("\\", "")
+    assert "PGD, PMA, margins, A3 and RayS" in app.error[0].value
+    assert [b.disabled for b in app.button if b.key == "start evaluate"] == [True]
+    app.selectbox(key="new attack").set_value("pgd20").run()
+    assert "made already" in words(app)
+    app.text_input(key=f"new eps {run.id}").set_value("many").run()
+    assert "is not a number" in app.error[0].value
+    app.text_input(key=f"new eps {run.id}").set_value("4/255").run()
+    assert not app.error and [b.disabled for b in app.button if b.key == "start evaluate"] == [False]
+
+
+def test_a_damaged_evaluation_hides_no_other(runs: Path) -> None:
+    run = make_run(runs)
+    evaluated(run, "a3_8-255_best", 0.5, "A3, eps 8/255")
+    (run.evaluations / "a3_8-255_best.parquet").write_bytes(b"broken")
+    app = open_page("robustness", run=run.id)
+    assert "a3_8-255_best" in app.warning[0].value.replace("\\", "") and not app.error
+    assert "Only PGD20 has looked" in words(app)
+
+
+def test_runs_on_the_same_images_stand_beside_each_other(runs: Path) -> None:
+    run, other = make_run(runs, number=1, label="mine"), make_run(runs, number=2, label="other", eps=4 / 255)
+    other.config_file.write_text(json.dumps(other.config() | {"fingerprint": run.config()["fingerprint"]}))
+    ids = run.outcomes("clean_best")["id"]
+    for name in other.evaluation_names():
+        table = other.outcomes(name)
+        table["id"] = ids
+        table.to_parquet(other.evaluations / f"{name}.parquet")
+    app = open_page("robustness", run=run.id)
+    table = next(d.value for d in app.dataframe if "run" in d.value)
+    assert list(table["run"]) == [store_name(r) for r in (run, other)] * 2
+    said = table[f"against {store_name(run)}"][[1, 3]]
+    assert all(text.startswith(("not distinguishable", "higher by", "lower by")) for text in said)
+    app.multiselect(key="with").set_value([]).run()
+    assert "Choose runs to compare with" in words(app)

@@ -170,3 +170,15 @@ def test_hardest_images_stand_below_what_speaks_against_them(tmp_path: Path) -> 
     verdict = lines.index("This difficulty should not be believed.")
     assert "never left chance" in lines[verdict + 1] and any("their class" in line for line in lines[verdict:])
     assert verdict < next(i for i, line in enumerate(lines) if "hardest training images" in line)
+
+
+def test_a_setting_that_one_evaluation_is_too_old_to_say_does_not_make_it_another(tmp_path: Path) -> None:
+    runs = make_run(tmp_path / "runs", number=1), make_run(tmp_path / "runs", number=2)
+    name = "pgd20_8-255_best"
+    for run, said in zip(runs, ({"steps": 20}, {"steps": 20, "restarts": 1}), strict=True):
+        config = run.config() | {"fingerprint": runs[0].config()["fingerprint"]}
+        write_json(run.config_file, config)
+        write_json(run.evaluations / f"{name}.json", run.evaluation(name) | {"settings": said})
+    assert report.difference(*runs, name) is not None
+    write_json(runs[1].evaluations / f"{name}.json", runs[1].evaluation(name) | {"settings": {"steps": 10}})
+    assert report.difference(*runs, name) is None

@@ -12,6 +12,7 @@ from dpls.intervals import Estimate
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 MOST_TICKS = 9
+HOVER = "%{customdata[0]}, n = %{customdata[1]}"
 Curve = tuple[NDArray[np.floating], NDArray[np.floating]]
 
 
@@ -36,7 +37,7 @@ def _dots(places: Sequence[float], found: Sequence[Estimate], name: str, colour:
         "mode": "markers",
         "marker": {"color": colour, "size": 9},
         "customdata": [[str(e), f"{e.n:,}"] for e in found],
-        "hovertemplate": "%{customdata[0]}, n = %{customdata[1]}",
+        "hovertemplate": HOVER,
     }
 
 
@@ -106,10 +107,16 @@ def against_eps(
 ) -> go.Figure:
     """What was measured at each eps, by attack; curves from radii as steps; the eps that is looked at dotted."""
     traces = [_dots([0], [clean], "clean", CLEAN, True)] if clean else []
-    for place, (name, points) in enumerate(measured.items()):
+    lines = {name: points for name, points in measured.items() if len(points) > 1}
+    for place, (name, points) in enumerate(lines.items()):
         dash = DASHES[place % len(DASHES)]
         found = _dots([radius for radius, _ in points], [e for _, e in points], plain([name])[0], ATTACKED, True)
         traces.append(found | {"mode": "lines+markers", "line": {"color": ATTACKED, "dash": dash, "width": 1.5}})
+    if single := {name: points[0] for name, points in measured.items() if name not in lines}:
+        found = _dots([radius for radius, _ in single.values()], [e for _, e in single.values()], "", ATTACKED, True)
+        name = "attacks at one eps" if len(single) > 1 else plain(list(single))[0]
+        hover = {"text": plain(list(single)), "hovertemplate": f"%{{text}}: {HOVER}<extra></extra>"}
+        traces.append(found | hover | {"name": name, "marker": {"color": ATTACKED, "size": 8, "symbol": "circle-open"}})
     for name, (eps, share) in radii.items():
         line = {"type": "scatter", "x": eps, "y": 100 * share, "name": plain([name])[0], "mode": "lines"}
         traces.append(line | {"line": {"color": SMOOTHED, "width": 1.5}, "hovertemplate": "%{y:.1f}"})

@@ -5,6 +5,7 @@ A name in ``AnyEvaluation`` can be asked for by a recipe and by the command line
 
 accuracy     a share with its interval
 base         the procedure
+compared     finished ones side by side: worst case, accuracy against eps, by group, who flips
 conduct      one evaluation from its first chunk to its files (loads torch)
 evaluation   which examples are left, and what is known of the others (loads torch)
 judge        what counts as right; the evaluation by an attack, or by none (loads torch)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dpls.component import parse_fraction
 from dpls.data import PARTS, TEST
+from dpls.evaluations import trust
 from dpls.intervals import Estimate, wilson
 
 CLEAN = "clean"
@@ -50,6 +51,11 @@ class Judged(NamedTuple):
     def title(self) -> str:
         """What it is called beside others of its eps: PGD20, AutoAttack light."""
         return re.split(r", eps| \(", str(self.said["attack"]))[0]
+
+    @property
+    def is_checks(self) -> bool:
+        """Whether it looked at the net, for the trust card, and is no accuracy."""
+        return trust.is_checks(self.said)
 
     @property
     def accuracy(self) -> Estimate:
@@ -154,10 +160,17 @@ def tenths(hardest_first: NDArray[np.int64], ids: "pd.Index[int]", parts: int = 
     return pd.Series(groups.astype(int), index=order, dtype=int).sort_index()
 
 
+def card(found: Sequence[Judged]) -> trust.Card:
+    """Of the strongest attack. found: ``ladder`` of one eps, and the checks of the same, if there are any."""
+    last = next(one for one in found[::-1] if not (one.is_clean or one.is_checks))
+    return trust.card(last.name, {one.name: trust.Judged(one.said, one.outcomes.reset_index()) for one in found})
+
+
 def by_group(right: "pd.Series[bool]", group: "pd.Series[int]") -> dict[int, Estimate]:
     """Accuracy by group, groups rising; of the examples that have one."""
-    both = right[right.index.intersection(group.index)]
-    return {int(k): share(both[group[both.index] == k]) for k in sorted(group[both.index].unique())}
+    ids = right.index.intersection(group.index)
+    outcomes, places = right[ids].to_numpy(dtype=bool), group[ids].to_numpy(dtype=np.int64)
+    return {int(k): share(outcomes[places == k]) for k in np.unique(places)}
 
 
 class Flips(NamedTuple):
@@ -176,9 +189,13 @@ def flips(first: Judged, second: Judged) -> Flips:
     return Flips(known[a & ~b], known[~a & b], len(ids))
 
 
-def how_broken(one: Judged, example: int) -> str:
+def how_broken(one: Judged, ids: NDArray[np.int64]) -> dict[int, str]:
     """By what, and after how many steps or queries, as far as the evaluation kept it: ``square``, ``step 12``."""
-    row = one.outcomes.loc[[example]].iloc[0].to_dict()
+    rows = one.outcomes.loc[ids].to_dict("records")
+    return {example: _broken(one, row) for example, row in zip(ids.tolist(), rows, strict=True)}
+
+
+def _broken(one: Judged, row: Mapping[Any, Any]) -> str:
     words = [str(row["broken_by"])] if _known(row, "broken_by") and row["broken_by"] != one.attack else []
     words += [f"step {int(row['steps'])}"] if _known(row, "steps") else []
     words += [f"query {int(row['queries']):,}"] if _known(row, "queries") and not row["correct"] else []

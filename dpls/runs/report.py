@@ -112,14 +112,15 @@ def with_interval(evaluation: Mapping[str, Any] | None) -> str:
 
 
 def difference(first: Run, second: Run, evaluation: str) -> intervals.Difference | None:
-    """Paired by test image; None where the two were not judged on the same images by the same evaluation.
+    """Paired by image; None where the two were not judged on the same images by the same evaluation.
 
     One run of each: the interval says nothing about other seeds.
     """
-    names = (first.evaluation_names(), second.evaluation_names())
+    names = (first.evaluation_names(others=True), second.evaluation_names(others=True))
     if first.config()["fingerprint"] != second.config()["fingerprint"] or not all(evaluation in n for n in names):
         return None
-    if first.evaluation(evaluation)["settings"] != second.evaluation(evaluation)["settings"]:
+    a, b = (run.evaluation(evaluation)["settings"] for run in (first, second))
+    if any(a[setting] != b[setting] for setting in a.keys() & b.keys()):  # what one alone says, the name tells
         return None
     before, after = (run.outcomes(evaluation).set_index("id")["correct"].astype(float) for run in (first, second))
     shared = before.index.intersection(after.index)

@@ -26,6 +26,7 @@ ATTACKS = {
     "autoattack-light": "AutoAttack light: a short ladder for CPUs",
     "autoattack": "AutoAttack standard: what papers report, slow",
     "rays": "RayS: sees labels alone, and how far errors are",
+    "checks": "Checks: do the gradients tell, for the trust card",
     "apgd-ce": "APGD-CE alone",
     "apgd-dlr": "APGD-DLR alone",
     "apgd-t": "APGD-T alone",
@@ -132,8 +133,7 @@ def _start(view: View, attacks: list[tuple[str, str]], count: int | None, what: 
         choices = ". PGD, PMA, margins, A3 and RayS need no other package" if "package" in str(error) else ""
         st.error(escape(f"{str(error)[:1].upper()}{str(error)[1:]}{choices}."), icon=":material/error:")
         meant, seconds = [], []
-    made = {one.name for one in view.found}
-    left = [one for one in meant if _name(view, one) not in made]
+    left = [one for one in meant if _name(view, one) not in view.made]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Start",

@@ -1,6 +1,7 @@
 """What the page Robustness looks at: a run, a checkpoint, a part of its images, an eps, and evaluations of these."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import streamlit as st
@@ -8,7 +9,8 @@ import streamlit as st
 from dpls.component import parse_fraction, show_fraction
 from dpls.data import PARTS, TEST, TRAIN
 from dpls.errors import UserError
-from dpls.evaluations.compared import CLEAN, Judged, eps_of, judged, ladder, largest, part_of
+from dpls.evaluations.compared import Judged, card, eps_of, judged, ladder, largest, part_of
+from dpls.evaluations.trust import Card
 from dpls.runs.directory import Run
 from dpls.ui import address, store
 from dpls.ui.choosing import choose_run
@@ -19,19 +21,22 @@ CHECKPOINTS = ("best", "last")
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What is chosen. found: evaluations of this checkpoint and part, of every eps, one an attack and eps."""
+    """What is chosen. found: evaluations of this checkpoint and part, of every eps, one an attack and eps. checks: of
+    the net at these. made: names of all that the run has."""
 
     run: Run
     checkpoint: str
     part: str
     eps: str
     found: list[Judged]
+    checks: list[Judged]
+    made: frozenset[str]
 
     @property
     def clean(self) -> Judged | None:
         return next((one for one in self.found if one.is_clean), None)
 
-    @property
+    @cached_property
     def here(self) -> list[Judged]:
         """At the eps that is looked at: clean, then from the weakest attack to the strongest."""
         return ladder([one for one in self.found if one.is_clean or one.eps == self.eps])
@@ -39,6 +44,11 @@ class View:
     @property
     def attacks(self) -> list[Judged]:
         return [one for one in self.here if not one.is_clean]
+
+    @property
+    def card(self) -> Card | None:
+        """Of the strongest attack."""
+        return card([*self.here, *(one for one in self.checks if one.eps == self.eps)]) if self.attacks else None
 
     @property
     def images(self) -> str:
@@ -78,10 +88,11 @@ def choose() -> View:
         part = _part(found)
         mine = [one for one in found if str(one.said["checkpoint"]) == checkpoint and part_of(one.name) == part]
         mine = largest(_of_one_net(mine))
+        checks, mine = [one for one in mine if one.is_checks], [one for one in mine if not one.is_checks]
         eps = _eps(run, mine)
     for sentence in wrong:
         st.warning(escape(sentence[:1].upper() + sentence[1:]) + ".", icon=":material/broken_image:")
-    return View(run, checkpoint, part, eps, mine)
+    return View(run, checkpoint, part, eps, mine, checks, frozenset(one.name for one in found))
 
 
 def _of_one_net(found: list[Judged]) -> list[Judged]:
@@ -112,7 +123,7 @@ def _part(found: list[Judged]) -> str:
 
 def _eps(run: Run, found: list[Judged]) -> str:
     own = show_fraction(run.recipe().eps)
-    known = sorted({own, *(one.eps for one in found if one.attack != CLEAN)}, key=parse_fraction)
+    known = sorted({own, *(one.eps for one in found if not one.is_clean)}, key=parse_fraction)
     address.bind("eps", own, lambda eps: eps in known, ", ".join(known))
     return st.selectbox(
         "Attack radius (eps)",

@@ -113,6 +113,10 @@ def _buttons(run: Run, state: str) -> None:
         )
     elif state != "done":
         st.button("Resume", key="resume", on_click=manage.do, args=(work.submit, run), icon=":material/resume:")
+    if state == "done":
+        st.page_link(
+            "pages/robustness.py", label="Its robustness", icon=":material/shield:", query_params={"run": run.id}
+        )
     if run.metrics():
         st.page_link(
             "pages/images.py", label="Its hardest images", icon=":material/grid_view:", query_params={"run": run.id}

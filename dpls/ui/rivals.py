@@ -13,6 +13,7 @@ from dpls.intervals import Difference
 from dpls.runs import report
 from dpls.runs.directory import Run
 from dpls.ui import address, store
+from dpls.ui.frame import escape
 from dpls.ui.judged import View, every
 
 SHOWN_FIRST = 3
@@ -45,13 +46,13 @@ def show(view: View) -> None:
         for run in store.all_runs()
         if run.id != view.run.id and store.readable(run) and fingerprint_of(run) == mine
     }
-    halves = st.columns([3, 2], gap="large")
-    with halves[0]:
+    halves = st.grid(2, min_column_width=480, gap="large")
+    with halves.cell():
         if others:
             _beside(view, others)
         else:
             st.caption("No other run has the same images; only such runs can be compared image by image.")
-    with halves[1], st.expander("What the article reports of its own runs", key="article"):
+    with halves.cell(), st.expander("What the article reports of its own runs", key="article"):
         st.dataframe(ARTICLE, hide_index=True, alt="The article's accuracies, percent")
         st.caption(
             "Percent, as it reports them, of its own networks and images; not measured here. The gain of DPLS differs"
@@ -88,7 +89,11 @@ def _beside(view: View, others: dict[str, Run]) -> None:
         st.caption("Choose runs to compare with." if view.here else "This run has no evaluation to compare by.")
         return
     rows = [line for one in view.here for line in _lines(view, one, runs)]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Accuracy of each run under each attack")
+    if rows:
+        st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Accuracy of each run under each attack")
+    titles, known = compared.names(view.here), {line["attack"] for line in rows}
+    if alone := [titles[one.attack] for one in view.here if titles[one.attack] not in known]:
+        st.caption(escape(f"Not made of these runs, on as many images: {', '.join(alone)}."))
     st.caption(
         "Paired by image: what is seen is of these runs; other seeds may differ by more. Not distinguishable: the 95 %"
         " interval of the difference spans zero."
@@ -96,19 +101,12 @@ def _beside(view: View, others: dict[str, Run]) -> None:
 
 
 def _lines(view: View, one: Judged, runs: list[Run]) -> list[dict[str, str]]:
-    """The chosen run's accuracy, then those of the others beside it."""
-    title = "clean" if one.is_clean else compared.names(view.here)[one.attack]
-    lines = [{"attack": title, "run": store.name_of(view.run), "accuracy": str(one.accuracy), "difference": ""}]
-    for run in runs:
-        theirs = next((other for other in every(run)[0] if other.name == one.name), None)
-        if theirs is None:
-            lines.append({"attack": title, "run": store.name_of(run), "accuracy": "-", "difference": "not evaluated"})
-            continue
-        found = in_words(report.difference(view.run, run, one.name))
-        lines.append(
-            {"attack": title, "run": store.name_of(run), "accuracy": str(theirs.accuracy), "difference": found}
-        )
-    return lines
+    """The chosen run's accuracy, then those of the others that have it; nothing where none has."""
+    theirs = {run: other.accuracy for run in runs for other in every(run)[0] if other.name == one.name}
+    found = [(run, a, in_words(report.difference(view.run, run, one.name))) for run, a in theirs.items()]
+    title, against = compared.names(view.here)[one.attack], f"against {store.name_of(view.run)}"
+    lines = [(view.run, one.accuracy, ""), *found] if found else []
+    return [{"attack": title, "run": store.name_of(run), "accuracy": str(a), against: d} for run, a, d in lines]
 
 
 def in_words(found: Difference | None) -> str:

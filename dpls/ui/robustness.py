@@ -28,18 +28,17 @@ def headline(view: View) -> None:
         clean = f" Without attack it gets {view.clean.accuracy} of them right." if view.clean else ""
         st.info(escape(f"No attack has looked at {what} at eps {view.eps} yet.{clean}"), icon=":material/shield:")
         return
-    found = compared.share(compared.worst_case(view.attacks))
+    found, most = compared.share(compared.worst_case(view.attacks)), max(len(one.outcomes) for one in view.attacks)
     value, interval = str(found).split(" ", 1)
     st.header(f"Robust accuracy {value} :gray[{escape(interval)}]", anchor=False)
     titles = compared.names(view.attacks)
-    counted = f"{found.n:,} {view.images}, eps {view.eps}, {view.checkpoint} checkpoint"
+    at, counted = f"at eps {view.eps}, {view.checkpoint} checkpoint", f"{found.n:,} {view.images}"
     if len(view.attacks) == 1:
-        said = f"Only {titles[view.attacks[0].attack]} has looked; another attack may break more. {counted}."
+        said = f"Only {titles[view.attacks[0].attack]} has looked, {at}, {counted}; another attack may break more."
     else:
-        said = f"Worst case over {len(view.attacks)} attacks: an image counts where none broke it. {counted}"
-        few = [titles[one.attack] for one in view.attacks if len(one.outcomes) == found.n]
-        more = max(len(one.outcomes) for one in view.attacks) > found.n
-        said += f": those that all have judged ({' and '.join(few)} no others)." if more and few else "."
+        said = f"Worst case over {len(view.attacks)} attacks {at}: an image counts where none broke it. {counted}"
+        few = " and ".join(titles[one.attack] for one in view.attacks if len(one.outcomes) < most)
+        said += f", those that all have judged; {few} looked at fewer." if few else "."
     st.markdown(escape(said))
 
 
@@ -50,8 +49,12 @@ def ladder(view: View) -> None:
     st.subheader("Attacks, weakest to strongest")
     titles = compared.names(view.here)
     labels = ["clean" if one.is_clean else titles[one.attack] for one in view.here]
-    worst = compared.share(compared.worst_case(view.attacks)) if len(view.attacks) > 1 else None
-    figure = charts.ladder(labels, [one.accuracy for one in view.here], worst)
+    worst, ids = None, compared.shared(view.here)
+    if len(view.attacks) > 1:
+        worst = compared.share(compared.worst_case(view.attacks))
+    figure = charts.ladder(labels, [compared.share(one.right[ids]) for one in view.here], worst)
+    if _differ(view.here):
+        st.caption(f"Drawn are the {len(ids):,} images that all have judged, so that like is compared with like.")
     st.plotly_chart(figure, key="ladder", config=BARE, alt="Accuracy under each attack, with intervals")
     st.dataframe(_table(view, labels), hide_index=True, alt="All evaluations at this eps", column_config=COLUMNS)
     for label, one in zip(labels, view.here, strict=True):
@@ -89,7 +92,7 @@ def _differ(found: list[Judged]) -> bool:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+    return "-" if value is None else f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.1f}"
 
 
 def against_eps(view: View) -> None:
@@ -184,7 +187,7 @@ def flips(view: View) -> None:
         st.markdown(f"**{len(ids):,} of {found.n:,}** are right {_under(held)} and broken {_under(breaks)}.")
         if len(ids):
             shown = s.order[np.isin(s.order, ids)][:MOST_TILES]
-            notes = {example: compared.how_broken(breaks, example) for example in shown.tolist()}
+            notes = compared.how_broken(breaks, shown)
             images.show(s, shown, f"flips {key}", notes=notes, then="pages/images.py")
     if len(found.lost) or len(found.won):
         st.caption(
