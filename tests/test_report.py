@@ -103,7 +103,7 @@ def test_checks_are_no_accuracy_of_a_run(tmp_path: Path) -> None:
     run = with_checks(make_run(tmp_path / "runs"), correct=False)
     found = report.row(run)["evaluations"]
     assert [e["name"] for e in found] == ["clean_best", "pgd20_8-255_best"]
-    clean, attacked = report.best_of([*found, run.evaluation("checks_8-255_best")])
+    clean, attacked = report.best_of([*found, run.evaluation("checks_8-255_best")], run.recipe().eps)
     assert clean and clean["attack"] == "clean"
     assert attacked and attacked["attack"] == "PGD20, eps 8/255", "though nothing withstood the checks"
 
@@ -182,3 +182,19 @@ def test_a_setting_that_one_evaluation_is_too_old_to_say_does_not_make_it_anothe
     assert report.difference(*runs, name) is not None
     write_json(runs[1].evaluations / f"{name}.json", runs[1].evaluation(name) | {"settings": {"steps": 10}})
     assert report.difference(*runs, name) is None
+
+
+def test_the_accuracy_of_a_run_is_that_at_its_eps(tmp_path: Path) -> None:
+    """Trap: an evaluation at twice the eps, made for a curve, stood in the list of runs."""
+    run = make_run(tmp_path / "runs")
+    said, table = run.evaluation("pgd20_8-255_best"), run.outcomes("pgd20_8-255_best").assign(correct=False)
+    far = said | {"settings": {"eps": 16 / 255}, "accuracy": 0.0, "low": 0.0, "high": 0.1}
+    write_json(run.evaluations / "pgd20_16-255_best.json", far)
+    table.to_parquet(run.evaluations / "pgd20_16-255_best.parquet")
+    found = report.row(run)
+    _, attacked = report.best_of(found["evaluations"], found["eps"])
+    assert attacked is not None and attacked["accuracy"] == said["accuracy"]
+    card = report.card_of(run)
+    assert card is not None and card.accuracy.value == said["accuracy"]
+    only = [e for e in found["evaluations"] if e["accuracy"] == 0]
+    assert report.best_of(only, found["eps"])[1] == only[0], "where none was made at it, any is better than none"

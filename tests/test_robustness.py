@@ -76,6 +76,10 @@ def test_the_ladder_is_clean_then_weakest_to_strongest_by_the_images_all_judged(
     found = compared.ladder([strong, made("clean", "1111"), B, easy, A])
     assert [one.attack for one in found] == ["clean", "rays", "pgd20", "margins", "a3"]
     assert compared.ladder([made("clean", "1")])[0].is_clean
+    few, many = (
+        judged(f"{name}_0.1_best", {"forward_passes": p}, A.outcomes.reset_index()) for name, p in (("z", 1), ("b", 9))
+    )
+    assert compared.ladder([many, few]) == [few, many], "of equals who tried longer is the stronger"
     assert compared.ladder([]) == []
 
 

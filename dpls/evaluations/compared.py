@@ -116,13 +116,15 @@ def worst_case(attacks: Sequence[Judged]) -> "pd.Series[bool]":
 
 
 def ladder(found: Sequence[Judged]) -> list[Judged]:
-    """Clean first, then attacks from the weakest to the strongest, by the images that all have judged."""
+    """Clean first, then attacks from the weakest to the strongest, by the images that all have judged; of equals the
+    one with fewer passes is the weaker."""
     attacks = [one for one in found if not one.is_clean]
     ids = shared(attacks) if attacks else pd.Index([])
 
-    def strength(one: Judged) -> tuple[float, float, str]:
+    def strength(one: Judged) -> tuple[float, float, float, str]:
         own = float(one.right.mean())
-        return (-float(one.right[ids].mean()) if len(ids) else -own, -own, one.name)
+        same = float(one.right[ids].mean()) if len(ids) else own
+        return -same, -own, one.of("forward_passes") or 0, one.name
 
     return [one for one in found if one.is_clean] + sorted(attacks, key=strength)
 

@@ -41,9 +41,10 @@ def row(run: Run) -> dict[str, Any]:
             "parent": stored["parent"],
             "data": data_of(run.recipe()),
             "method": method_of(run.recipe()),
+            "eps": run.recipe().eps,
             "evaluations": [content | {"name": name} for name, content in accuracies(run).items()],
         }
-        for evaluation in best_of(found["evaluations"]):
+        for evaluation in best_of(found["evaluations"], found["eps"]):
             with_interval(evaluation)  # what a list shows of it is there
         return found
     except Exception as error:  # whatever is wrong with it, it is a row
@@ -58,6 +59,7 @@ def row(run: Run) -> dict[str, Any]:
             "created": None,
             "age": None,
             "parent": None,
+            "eps": 0.0,
             "evaluations": [],
         }
         return {"id": run.id, "state": "damaged", "error": reason, "data": "", "method": "", **nothing}
@@ -77,11 +79,14 @@ def method_of(config: RunConfig) -> str:
     return ", ".join(part for part in words if part)
 
 
-def best_of(evaluations: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """The clean and the lowest attacked evaluation of the best checkpoint."""
-    best = [e for e in evaluations if e["checkpoint"] == "best"]
-    clean = next((e for e in best if e["attack"] == "clean"), None)
-    attacked = [e for e in best if trust.is_attacked(e)]
+def best_of(
+    evaluations: Sequence[Mapping[str, Any]], eps: float, checkpoint: str = "best"
+) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """The clean and the lowest attacked evaluation of a checkpoint; at eps, the run's, where one was made so."""
+    mine = [e for e in evaluations if e["checkpoint"] == checkpoint]
+    clean = next((e for e in mine if e["attack"] == "clean"), None)
+    attacked = [e for e in mine if trust.is_attacked(e)]
+    attacked = [e for e in attacked if abs(e["settings"].get("eps", eps) - eps) < 1e-9] or attacked
     return clean, min(attacked, key=lambda e: e["accuracy"]) if attacked else None
 
 
@@ -99,9 +104,10 @@ def cards(run: Run) -> dict[str, trust.Card]:
 
 
 def card_of(run: Run, checkpoint: str = "best") -> trust.Card | None:
-    """That of the lowest robust accuracy of a checkpoint."""
-    found = [card for card in cards(run).values() if card.checkpoint == checkpoint]
-    return min(found, key=lambda card: card.accuracy.value, default=None)
+    """That of the lowest robust accuracy of a checkpoint, at the run's eps where one was made so."""
+    named = [said | {"name": name} for name, said in accuracies(run).items()]
+    _, attacked = best_of(named, run.recipe().eps, checkpoint)
+    return cards(run)[attacked["name"]] if attacked else None
 
 
 def with_interval(evaluation: Mapping[str, Any] | None) -> str:

@@ -85,7 +85,8 @@ def table(runs: Sequence[Run]) -> list[Run]:
             ),
             "clean": st.column_config.TextColumn("clean", help="Test accuracy, best checkpoint, 95 % Wilson interval."),
             "attacked": st.column_config.TextColumn(
-                "attacked", help="The lowest test accuracy under attack, best checkpoint, 95 % Wilson interval."
+                "attacked",
+                help="The lowest test accuracy under attack at the run's eps, best checkpoint, 95 % Wilson interval.",
             ),
             "trust": st.column_config.TextColumn(
                 "trust",
@@ -104,7 +105,7 @@ def table(runs: Sequence[Run]) -> list[Run]:
 
 def _shown(run: Run, row: dict[str, Any]) -> dict[str, Any]:
     damaged = row["state"] == "damaged"
-    clean, attacked = report.best_of(row["evaluations"])
+    clean, attacked = report.best_of(row["evaluations"], row["eps"])
     attack = f", {attacked['attack'].split(',')[0]}" if attacked else ""
     return {
         "run": row["bracket"] + (run.id if damaged else (row["label"] or run.id)),

@@ -53,7 +53,14 @@ def show(view: View) -> None:
         else:
             st.caption("No other run has the same images; only such runs can be compared image by image.")
     with halves.cell(), st.expander("What the article reports of its own runs", key="article"):
-        st.dataframe(ARTICLE, hide_index=True, alt="The article's accuracies, percent")
+        two_digits = dict.fromkeys(("clean", "PGD-20", "A3"), st.column_config.NumberColumn(format="%.2f"))
+        st.dataframe(
+            ARTICLE,
+            hide_index=True,
+            height="content",
+            column_config=two_digits,
+            alt="The article's accuracies, percent",
+        )
         st.caption(
             "Percent, as it reports them, of its own networks and images; not measured here. The gain of DPLS differs"
             " between PGD-20 and A3: compare by the strongest attack."
@@ -90,14 +97,15 @@ def _beside(view: View, others: dict[str, Run]) -> None:
         return
     rows = [line for one in view.here for line in _lines(view, one, runs)]
     if rows:
-        st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Accuracy of each run under each attack")
+        table = pd.DataFrame(rows)
+        st.dataframe(table, hide_index=True, height="content", alt="Accuracy of each run under each attack")
+        st.caption(
+            "Paired by image: what is seen is of these runs; other seeds may differ by more. Not distinguishable: the"
+            " 95 % interval of the difference spans zero."
+        )
     titles, known = compared.names(view.here), {line["attack"] for line in rows}
     if alone := [titles[one.attack] for one in view.here if titles[one.attack] not in known]:
         st.caption(escape(f"Not made of these runs, on as many images: {', '.join(alone)}."))
-    st.caption(
-        "Paired by image: what is seen is of these runs; other seeds may differ by more. Not distinguishable: the 95 %"
-        " interval of the difference spans zero."
-    )
 
 
 def _lines(view: View, one: Judged, runs: list[Run]) -> list[dict[str, str]]:

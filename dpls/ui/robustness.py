@@ -101,6 +101,9 @@ def against_eps(view: View) -> None:
     if not attacks:
         return
     st.subheader("Accuracy against eps")
+    if len({one.eps for one in attacks}) == 1 and not any("radius" in one.outcomes for one in attacks):
+        st.caption(escape(f"All attacks were made at eps {attacks[0].eps}; a curve needs some at others."))
+        return
     titles = compared.names(attacks)
     measured = {titles[attack]: points for attack, points in compared.curves(attacks).items()}
     upto = max(one.radius for one in attacks)
