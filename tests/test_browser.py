@@ -25,6 +25,7 @@ PAGES = {
     "images": "Images",
     "experiments": "Experiments",
     "smoothing": "Smoothing",
+    "robustness": "Robustness",
 }
 
 
@@ -37,7 +38,7 @@ def test_every_page_opens_by_deep_link_on_a_fresh_server(
     try:
         page.goto(f"{server.url}/{path}")
         expect(page.locator("h1")).to_have_text(PAGES[path])
-        for name in ("Overview", "Train", "Difficulty", "Images", "Experiments", "Smoothing"):
+        for name in ("Overview", "Train", "Difficulty", "Images", "Experiments", "Smoothing", "Robustness"):
             expect(page.get_by_role("link", name=name, exact=True).first).to_be_visible()
         assert page.get_by_test_id("stAlert").count() == 0
         assert page.title() == "DPLS Lab" or PAGES[path] in page.title()

@@ -81,14 +81,12 @@ def _form(view: View) -> None:
     _start(view, [(attack, eps or own)], count, f"for the {view.checkpoint} checkpoint")
 
 
-def _ask_images(view: View, key: str, most: int = 0) -> int | None:
-    """How many; None: all. most: of the sample that is chosen at first; 0: all are."""
+def _ask_images(view: View, key: str) -> int | None:
+    """How many; None: all."""
     total = _total(view)
-    counts = [0, *(count for count in SAMPLES if count < total)]
     chosen = st.selectbox(
         view.images.capitalize(),
-        counts,
-        max(place for place, count in enumerate(counts) if count <= most),
+        [0, *(count for count in SAMPLES if count < total)],
         format_func=lambda count: f"a sample of {count:,}" if count else f"all {total:,}",
         key=key,
         help="A sample is drawn by chance, always the same, classes in proportion. A smaller one is part of a larger.",
@@ -110,7 +108,7 @@ def grid(view: View) -> None:
             names = list(GRID_ATTACKS)
             attack = left.selectbox("Attack", names, format_func=GRID_ATTACKS.__getitem__, key="grid attack")
             with right:
-                count = _ask_images(view, "grid images", 500)
+                count = _ask_images(view, "grid images")
             own = view.run.recipe().eps
             radii = [show_exactly(own) if k == 1 else show_fraction(min(1.0, k * own)) for k in GRID]
             st.caption(f"At eps {', '.join(radii)}: {', '.join(f'{k:g}' for k in GRID)} times the run's.")

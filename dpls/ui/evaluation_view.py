@@ -87,11 +87,10 @@ def _progress(status: dict[str, Any]) -> tuple[float, str]:
 
 def _held_up(run: Run, one: Wanted) -> None:
     reason = f"failed: {one.error}" if one.error else "was stopped"
-    st.warning(
-        escape(f"{_called(run, one)} {reason.rstrip('.')}. What is done of it stays."), icon=":material/stop_circle:"
-    )
-    if not read_only():
-        with row(f"held up {one.name}", "medium"):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        said = escape(f"{_called(run, one)} {reason.rstrip('.')}. What is done of it stays.")
+        st.markdown(f":orange[:material/stop_circle:] {said}", width="stretch")
+        if not read_only():
             st.button("Go on", key=f"go on {one.name}", on_click=_go_on, args=(run, one), icon=":material/resume:")
             st.button("Drop", key=f"drop {one.name}", on_click=drop, args=(run, one.name), icon=":material/delete:")
 
