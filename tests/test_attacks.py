@@ -35,7 +35,7 @@ VARIANTS = [
     *(PGD(eps=EPS, steps=3, start=start) for start in ("gaussian", "clean")),
     PGD(eps=EPS, steps=2, step=1.0),
     PGD(eps=EPS, steps=3, restarts=3),
-    PMA(eps=EPS, steps=4, restarts=2),
+    PMA(eps=EPS, steps=5, starts=3),
     Margins(eps=EPS, steps=3, targets=0),
     PGD(eps=EPS, steps=0),
     PGD(eps=EPS, steps=0, start="gaussian"),

@@ -189,7 +189,7 @@ def test_setting_a_kind_replaces_the_component() -> None:
         ("evaluations.2.kind=pgd", ("evaluations", 2, "steps"), 10),
         ('evaluations.1={"kind":"pgd","steps":50}', ("evaluations", 1, "steps"), 50),
         ("schedule.decays.0=3", ("schedule", "decays", 0), 3),
-        ("selection.attack.restarts=2", ("selection", "attack", "steps"), 10),
+        ("selection.attack.starts=2", ("selection", "attack", "steps"), 10),
         ("data.probes.7.kind=blur", ("data", "probes", 7, "kind"), "blur"),
         ('phases.1.subset={"which":"random","share":0.1}', ("phases", 1, "subset", "share"), 0.1),
         ("phases.1.objective.kind=trades", ("phases", 1, "objective", "attack", "start"), "gaussian"),

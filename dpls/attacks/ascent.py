@@ -7,23 +7,19 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from dpls.attacks.goals import Goal, ascent_gradient
+from dpls.attacks.goals import Goal, LabelDescent, ProbabilityMarginAscent, RivalAscent, ascent_gradient
 from dpls.randomness import Noise
 
 Project: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(x_adv, x) -> x_adv inside the threat set around x."""
+Steps: TypeAlias = Sequence[tuple[Goal, float]]
+"""For each step the goal whose loss it climbs, and its length."""
 
 
 def ascend(
-    net: nn.Module,
-    x: Tensor,
-    x_adv: Tensor,
-    goal: Goal,
-    rows: Tensor,
-    lengths: Sequence[float],
-    project: Project,
+    net: nn.Module, x: Tensor, x_adv: Tensor, goal: Goal, rows: Tensor, steps: Steps, project: Project
 ) -> tuple[Tensor, Tensor]:
-    """One step along the gradient's sign for each of ``lengths``, from x_adv, projected around x after each.
+    """Signed steps from x_adv, projected around x after each.
 
     x, x_adv: (b, C, H, W), the images and where the ascent starts. rows: int64 (b,), which of the goal's examples they
     are. Where the goal stops, what is broken stays as it was found and takes no further step.
@@ -31,8 +27,8 @@ def ascend(
     Returns (b, C, H, W), and bool (b,): which were not seen broken; the image after the last step is not looked at.
     """
     found, here = x_adv.clone(), torch.arange(len(x), device=x.device)
-    for length in lengths:
-        gradient, logits = ascent_gradient(net, x_adv, goal, rows[here])
+    for climbed, length in steps:
+        gradient, logits = ascent_gradient(net, x_adv, climbed, rows[here])
         if goal.stops:
             keep = ~goal.broken(x_adv, logits, rows[here])
             if not keep.all():
@@ -47,30 +43,25 @@ def ascend(
 
 
 def ascend_in_turn(
-    net: nn.Module,
-    x: Tensor,
-    start: Callable[[], Tensor],
-    goals: Sequence[Goal],
-    lengths: Sequence[float],
-    project: Project,
+    net: nn.Module, x: Tensor, start: Callable[[], Tensor], goal: Goal, ascents: Sequence[Steps], project: Project
 ) -> Tensor:
-    """(B, C, H, W): an ascent for each goal, from its own start (B, C, H, W), on what those before have not broken.
+    """(B, C, H, W): ascents, each from its own start (B, C, H, W), on what those before have not broken.
 
-    Where the goals do not stop, of each example the image that came highest.
+    Where the goal does not stop, of each example the image that came highest.
     """
     rows = torch.arange(len(x), device=x.device)
     found = x.clone(memory_format=memory_format(x))
-    for turn, goal in enumerate(goals):
+    for turn, steps in enumerate(ascents):
         begun = start()[rows].contiguous(memory_format=memory_format(x))
         if goal.stops:  # what leaves the attack must lie inside the ball from the start
             begun = project(begun, x[rows])
-        x_adv, left = ascend(net, x[rows], begun, goal, rows, lengths, project)
+        x_adv, left = ascend(net, x[rows], begun, goal, rows, steps, project)
         if goal.stops or not turn:
             found[rows] = x_adv
         else:
             higher = _height(net, x_adv, goal, rows) > _height(net, found, goal, rows)
             found[higher] = x_adv[higher]
-        if goal.stops and turn < len(goals) - 1:
+        if goal.stops and turn < len(ascents) - 1:
             left[left.clone()] = survived(net, x_adv[left], goal, rows[left])
             rows = rows[left]
             if not len(rows):
@@ -97,6 +88,17 @@ def cosine(first: float, steps: int) -> list[float]:
 def memory_format(x: Tensor) -> torch.memory_format:
     channels_last = x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def probability_margin(goal: Goal, first: float, steps: int, rival: bool = False) -> list[tuple[Goal, float]]:
+    """Half of the steps bring down the label's probability, or bring up the best rival's; the others climb the margin
+    between the two. In each half steps fall from ``first``."""
+    half = steps // 2
+    early = (RivalAscent if rival else LabelDescent)(goal)
+    late = ProbabilityMarginAscent(goal)
+    return [(early, length) for length in cosine(first, half)] + [
+        (late, length) for length in cosine(first, steps - half)
+    ]
 
 
 def uniform(x: Tensor, eps: float, noise: Noise) -> Tensor:

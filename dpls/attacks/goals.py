@@ -120,6 +120,20 @@ class MarginAscent(Climbing):
         return _margin(logits.float(), self.y[rows])
 
 
+class LabelDescent(Climbing):
+    """Bring down the label's probability, whoever gains."""
+
+    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
+        return -logits.double().softmax(1).gather(1, self.y[rows][:, None]).squeeze(1)
+
+
+class RivalAscent(Climbing):
+    """Bring up the best rival's probability."""
+
+    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
+        return logits.double().softmax(1).scatter(1, self.y[rows][:, None], -torch.inf).amax(1)
+
+
 class ProbabilityMarginAscent(Climbing):
     """Climb the best rival's probability minus the label's; in double precision, where saturated ones still differ."""
 

@@ -49,11 +49,12 @@ class Margins(Attack):
     def search(self, net: "nn.Module", x: "Tensor", goal: "Goal", noise: "Noise") -> "Tensor":
         import torch
 
-        from dpls.attacks.ascent import ascend_in_turn, cosine, uniform
-        from dpls.attacks.goals import ProbabilityMarginAscent, TargetedAscent, rivals
+        from dpls.attacks.ascent import ascend_in_turn, cosine, probability_margin, uniform
+        from dpls.attacks.goals import TargetedAscent, rivals
 
         with torch.no_grad():
             targets = rivals(net(x), goal.y)[:, : self.targets]
-        goals = [ProbabilityMarginAscent(goal), *(TargetedAscent(goal, target) for target in targets.unbind(1))]
         lengths = cosine(2 * self.radius, self.steps)
-        return ascend_in_turn(net, x, lambda: uniform(x, self.radius, noise), goals, lengths, self.project)
+        ascents = [probability_margin(goal, 2 * self.radius, self.steps)]
+        ascents += [[(TargetedAscent(goal, target), length) for length in lengths] for target in targets.unbind(1)]
+        return ascend_in_turn(net, x, lambda: uniform(x, self.radius, noise), goal, ascents, self.project)

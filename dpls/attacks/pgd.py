@@ -90,5 +90,5 @@ class PGD(Attack):
     def search(self, net: "nn.Module", x: "Tensor", goal: "Goal", noise: "Noise") -> "Tensor":
         from dpls.attacks.ascent import ascend_in_turn
 
-        lengths = [self.step_length] * self.steps
-        return ascend_in_turn(net, x, lambda: self.first(x, noise), [goal] * self.restarts, lengths, self.project)
+        ascents = [[(goal, self.step_length)] * self.steps] * self.restarts
+        return ascend_in_turn(net, x, lambda: self.first(x, noise), goal, ascents, self.project)

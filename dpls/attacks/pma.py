@@ -16,14 +16,18 @@ if TYPE_CHECKING:
 
 
 class PMA(Attack):
-    """Ascent of the probability margin max p_k - p_y in signed steps that fall from 2 eps along a cosine (Xie et al.,
-    2024, https://arxiv.org/abs/2411.15210): where cross-entropy goes on pushing the label down, it finds the rival."""
+    """Ascent of the probability margin max p_k - p_y (Xie et al., 2024, https://arxiv.org/abs/2411.15210): where
+    cross-entropy goes on pushing the label down, it finds the rival.
+
+    As in the authors' code, each start spends half of its steps on one of the two probabilities, the label's and the
+    best rival's in turn, and then climbs the margin; in each half signed steps fall from 2 eps along a cosine.
+    """
 
     examples: ClassVar[str] = "pma (any number of steps: pma20, pma100)"
 
     kind: Literal["pma"] = "pma"
-    steps: int = Field(100, ge=1, le=1000, description="gradient steps of each start")
-    restarts: int = Field(1, ge=1, le=100, description="how often it starts, each time on what it has not broken")
+    steps: int = Field(100, ge=1, le=1000, description="gradient steps, those of all starts")
+    starts: int = Field(2, ge=1, le=100, description="how often it starts, each time on what it has not broken")
 
     @classmethod
     def named(cls, name: str) -> Self | None:
@@ -33,21 +37,21 @@ class PMA(Attack):
 
     @property
     def name(self) -> str:
-        return f"pma{self.steps}{'' if self.restarts == 1 else f'x{self.restarts}'}"
+        return f"pma{self.steps}{'' if self.starts == 2 else f'-starts-{self.starts}'}"
 
     @property
     def title(self) -> str:
-        restarts = "" if self.restarts == 1 else f", {self.restarts} restarts"
-        return f"PMA{self.steps}, eps {show_fraction(self.radius)}{restarts}"
+        starts = "" if self.starts == 2 else f", {self.starts} start{'s' if self.starts > 1 else ''}"
+        return f"PMA{self.steps}, eps {show_fraction(self.radius)}{starts}"
 
     @property
     def passes(self) -> float:
-        return 2 * self.steps * self.restarts
+        return 2 * self.steps
 
     def search(self, net: "nn.Module", x: "Tensor", goal: "Goal", noise: "Noise") -> "Tensor":
-        from dpls.attacks.ascent import ascend_in_turn, cosine, uniform
-        from dpls.attacks.goals import ProbabilityMarginAscent
+        from dpls.attacks.ascent import ascend_in_turn, probability_margin, uniform
 
-        goals = [ProbabilityMarginAscent(goal)] * self.restarts
-        lengths = cosine(2 * self.radius, self.steps)
-        return ascend_in_turn(net, x, lambda: uniform(x, self.radius, noise), goals, lengths, self.project)
+        each, more = divmod(self.steps, self.starts)
+        counts = [each + (start < more) for start in range(self.starts)]
+        ascents = [probability_margin(goal, 2 * self.radius, n, rival=i % 2 == 1) for i, n in enumerate(counts)]
+        return ascend_in_turn(net, x, lambda: uniform(x, self.radius, noise), goal, ascents, self.project)

@@ -87,7 +87,7 @@ class Selection(Component):
 
     by: Literal["robust", "clean"] = Field("robust", description="which accuracy decides; the earliest best epoch wins")
     attack: AnyAttack = Field(
-        PMA(steps=10), description="attack that robust means", json_schema_extra=article("PGD-10")
+        PMA(steps=10, starts=1), description="attack that robust means", json_schema_extra=article("PGD-10")
     )
     every: int = Field(1, ge=1, description="epochs between two attacks", json_schema_extra={"unit": "epochs"})
 

@@ -117,8 +117,8 @@ class Chunk:
         x, goal = self._x[rows], CrossEntropyAscent(self._y)
         x_adv = pgd.project(pgd.first(x, self._noise(pgd.name, rows)), x)
         for before, after in pairwise((0, *POINTS)):
-            lengths = [pgd.step_length] * (after - before)
-            x_adv, _ = ascend(self._proposer, x, x_adv, goal, rows, lengths, pgd.project)
+            steps = [(goal, pgd.step_length)] * (after - before)
+            x_adv, _ = ascend(self._proposer, x, x_adv, goal, rows, steps, pgd.project)
             self._judged(x_adv, rows)
             self._note(f"margin_{after}", self._spread(self._margin(x_adv, rows), rows), rows)
 
