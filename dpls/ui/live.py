@@ -9,7 +9,7 @@ from dpls import charts
 from dpls.errors import UserError
 from dpls.jobs.launchers import launcher
 from dpls.runs.directory import Run
-from dpls.runs.report import accuracies, concerns, with_interval
+from dpls.runs.report import accuracies, best_of, concerns, with_interval
 from dpls.ui import described, manage, store, trust
 from dpls.ui.frame import escape, shielded
 
@@ -69,16 +69,7 @@ def _head(run: Run, state: str, status: dict[str, Any]) -> None:
         waits = "Waiting for its turn: another run uses this machine." if run.is_locked() else "Starting …"
         st.progress(status["epoch"] / max(1, status["epochs"]), waits + reached)
     elif state == "done":
-        trusted = trust.cards(run)
-        for name, e in accuracies(run).items():
-            if e["checkpoint"] != "best":
-                continue
-            st.markdown(
-                f"Test accuracy, {e['attack']}: **{with_interval(e)}**, n = {e['n']:,};"
-                f" checkpoint chosen by {e['chosen_by']}"
-            )
-            if name in trusted:
-                trust.show_card(trusted[name])
+        _accuracies(run)
     else:
         words = {"failed": "It failed", "cancelled": "It was stopped", "interrupted": "Its worker was killed"}
         reason = f": {status['error']}" if status["error"] else ""
@@ -86,6 +77,19 @@ def _head(run: Run, state: str, status: dict[str, Any]) -> None:
         st.warning(
             escape(text) + " Resume it: the result will be that of an undisturbed run.", icon=":material/stop_circle:"
         )
+
+
+def _accuracies(run: Run) -> None:
+    """Of the best checkpoint: clean, and the lowest under attack with its trust card."""
+    made, trusted = accuracies(run), trust.cards(run)
+    named = [said | {"name": name} for name, said in made.items()]
+    for e in filter(None, best_of(named, run.recipe().eps)):
+        st.markdown(
+            f"Test accuracy, {e['attack']}: **{with_interval(e)}**, n = {e['n']:,};"
+            f" checkpoint chosen by {e['chosen_by']}"
+        )
+        if e["name"] in trusted:
+            trust.show_card(trusted[e["name"]])
 
 
 def _share(status: dict[str, Any]) -> float:
