@@ -28,6 +28,7 @@ ROOMS = (
     "runs",
     "recipe",
     "evaluations",
+    "diffusion",
     "methods",
     "attacks",
     "difficulty",

@@ -27,7 +27,7 @@ from dpls.attacks import PGD, Attack
 from dpls.component import members
 from dpls.data import TEST
 from dpls.data.split import Split
-from dpls.evaluations import A3, AnyEvaluation, AutoAttack, RayS, judge, named
+from dpls.evaluations import A3, AnyEvaluation, AutoAttack, DiffPure, RayS, judge, named
 from dpls.evaluations.accuracy import Accuracy
 from dpls.evaluations.base import Procedure
 from dpls.evaluations.conduct import evaluate, evaluation_name
@@ -535,6 +535,7 @@ QUICK: dict[type[Attack], dict[str, Any]] = {
     AutoAttack: {"steps": 5, "targets": 2, "queries": 20},
     A3: {"steps": 30},
     RayS: {"queries": 50},
+    DiffPure: {"t": 0, "steps": 2},  # the net itself: no model, and clean errors are errors
 }
 """Settings for those whose defaults take long."""
 

@@ -9,7 +9,7 @@ compared     finished ones side by side: worst case, accuracy against eps, by gr
 conduct      one evaluation from its first chunk to its files (loads torch)
 evaluation   which examples are left, and what is known of the others (loads torch)
 judge        what counts as right; the evaluation by an attack, or by none (loads torch)
-procedures/  AutoAttack, A3, RayS
+procedures/  AutoAttack, A3, RayS; DiffPure, which defends
 store        the files: chunks, then the table, then what is said of it
 trust/       what speaks for and against a robust accuracy
 """
@@ -23,10 +23,13 @@ from dpls.component import members
 from dpls.errors import UserError
 from dpls.evaluations.procedures.a3 import A3
 from dpls.evaluations.procedures.autoattack import AutoAttack
+from dpls.evaluations.procedures.diffpure import DiffPure
 from dpls.evaluations.procedures.rays import RayS
 from dpls.evaluations.trust.checks import Checks
 
-AnyEvaluation: TypeAlias = Annotated[AnyAttack | AutoAttack | A3 | RayS | Checks, Field(discriminator="kind")]
+AnyEvaluation: TypeAlias = Annotated[
+    AnyAttack | AutoAttack | A3 | RayS | DiffPure | Checks, Field(discriminator="kind")
+]
 """What can be made beside the clean one."""
 
 
@@ -39,4 +42,4 @@ def named(name: str) -> AnyEvaluation:
     raise UserError(f"unknown attack {name!r}; choose from {', '.join(kind.examples for kind in family)}")
 
 
-__all__ = ["A3", "AnyEvaluation", "AutoAttack", "Checks", "RayS", "named"]
+__all__ = ["A3", "AnyEvaluation", "AutoAttack", "Checks", "DiffPure", "RayS", "named"]

@@ -16,7 +16,7 @@ from dpls.data import PARTS, TEST
 from dpls.data.split import Split
 from dpls.evaluations.accuracy import Accuracy, accuracy
 from dpls.evaluations.base import Procedure, evaluation_name
-from dpls.evaluations.evaluation import Evaluation, Told
+from dpls.evaluations.evaluation import Evaluation, Told, TrainedOn
 from dpls.evaluations.judge import judge_chunks
 from dpls.evaluations.store import Store
 
@@ -29,7 +29,7 @@ class Candidate:
     """A net under evaluation, with the weights of one checkpoint.
 
     checkpoint: best, last or an epoch. chosen_by: the rule that chose it, in words. fingerprint: of the data set it is
-    judged on. dtype: the precision in which attacks propose.
+    judged on. dtype: the precision in which attacks propose. trained_on: for procedures that learn from these images.
     """
 
     net: nn.Module
@@ -38,6 +38,7 @@ class Candidate:
     chosen_by: str
     fingerprint: str
     dtype: torch.dtype
+    trained_on: TrainedOn | None = None
 
     @cached_property
     def weights(self) -> str:
@@ -80,6 +81,7 @@ def evaluate(
         seed=SEED,
         dtype=_proposed_in(candidate, attack),
         told=told,
+        trained_on=candidate.trained_on,
     )
     if isinstance(attack, Procedure):
         attack.run(evaluation)

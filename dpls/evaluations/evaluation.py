@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
 
 import pandas as pd
 import torch
@@ -17,6 +18,14 @@ Told: TypeAlias = Callable[[int, int, str], None]
 """Is told how many images are judged, how many there are, and what is being done; "" where nothing is said of it."""
 
 PASSES = ("forward_passes", "backward_passes")
+
+
+class TrainedOn(NamedTuple):
+    """For procedures that learn something themselves. split: the images that the net was trained on. folder: that of
+    their data set, where what is learnt is kept for the next run on the same images."""
+
+    split: Split
+    folder: Path
 
 
 class Evaluation:
@@ -39,9 +48,10 @@ class Evaluation:
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
         told: Told | None = None,
+        trained_on: TrainedOn | None = None,
     ) -> None:
         self.net, self.split, self.store, self.seed, self.dtype = net, split, store, seed, dtype
-        self._told = told
+        self.trained_on, self._told = trained_on, told
         self._passes, self._warnings = dict.fromkeys(PASSES, 0), set[str]()
         chunks = torch.split(torch.arange(len(split)), images_a_chunk) if len(split) else ()
         ids = split.ids.cpu()

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from dpls.attacks import PGD
 from dpls.component import Component, Fractional, show_fraction
 from dpls.errors import UserError
-from dpls.evaluations import AnyEvaluation, Checks, named
+from dpls.evaluations import AnyEvaluation, Checks, DiffPure, named
 from dpls.experiments.outcomes import ALL, Outcomes, percent, role_of
 from dpls.experiments.result import Result
 from dpls.methods.objectives import Standard
@@ -110,7 +110,7 @@ class Experiment(Component):
     def _the_base_is_plain(self) -> "Experiment":
         if any(phase.objective for phase in self.base.phases):
             raise ValueError("base.phases have objectives of their own; an experiment trains by base.objective alone")
-        if all(isinstance(attack, Checks) for attack in (self.judge, *self.base.evaluations) if attack):
+        if all(isinstance(attack, Checks | DiffPure) for attack in (self.judge, *self.base.evaluations) if attack):
             raise ValueError(
                 "base.evaluations names no attack; an experiment compares what withstands an attack, so name one"
             )
@@ -136,7 +136,7 @@ class Experiment(Component):
     @property
     def attacks(self) -> tuple[AnyEvaluation, ...]:
         """The judge, by which arms are compared, and what stands beside it."""
-        named = [attack for attack in self.base.evaluations if not isinstance(attack, Checks)]
+        named = [attack for attack in self.base.evaluations if not isinstance(attack, Checks | DiffPure)]
         judge = self.judge or named[0]
         return (judge, *(attack for attack in named if attack != judge and isinstance(attack, PGD)))
 

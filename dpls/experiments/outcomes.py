@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dpls.errors import UserError
-from dpls.evaluations.trust import is_checks
+from dpls.evaluations.trust import is_attacked
 from dpls.runs.choice import scores_of
 from dpls.runs.directory import Run
 
@@ -203,7 +203,9 @@ def _kind_of(evaluation: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """'clean'; 'attacked', by the first attack of the run's own configuration; 'pgd', by a later one that is PGD."""
     if evaluation["attack"] == "clean":
         return "clean"
-    attacks = [attack for attack in config["evaluations"] if not is_checks({"settings": attack})]
+    attacks = [
+        attack for attack in config["evaluations"] if is_attacked({"attack": attack["kind"], "settings": attack})
+    ]
     for place, attack in enumerate(attacks):
         wanted = {name: value for name, value in attack.items() if value is not None}
         wanted["eps"] = wanted.get("eps", config["eps"])

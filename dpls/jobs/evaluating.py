@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dpls.attacks import Attack
-from dpls.data import PARTS, TEST, Dataset
-from dpls.data.cache import open_dataset, open_hashes
+from dpls.data import PARTS, TEST, TRAIN, Dataset
+from dpls.data.cache import folder_of, open_dataset, open_hashes
 from dpls.device import make_deterministic
 from dpls.evaluations.base import evaluation_name
 from dpls.evaluations.conduct import Candidate, evaluate
-from dpls.evaluations.evaluation import Told
+from dpls.evaluations.evaluation import Told, TrainedOn
 from dpls.jobs.wanted import FAILED, Wanted, attack_of, drop, mark, next_wanted
 from dpls.recipe import RunConfig
 from dpls.runs.agreement import check_record, check_seal, is_sealed, seal, unseal
@@ -44,7 +44,9 @@ class Bench:
         load_weights(self.parts.net, path)
         chosen_by = {"best": self.config.chosen_by, "last": "last epoch"}.get(checkpoint, "named by hand")
         fingerprint = self.run.config()["fingerprint"]
-        return Candidate(self.parts.net, checkpoint, epoch, chosen_by, fingerprint, self.parts.dtype)
+        images = folder_of(data_root(self.run.path.parent), fingerprint)
+        trained_on = TrainedOn(self.parts.splits[TRAIN], images)
+        return Candidate(self.parts.net, checkpoint, epoch, chosen_by, fingerprint, self.parts.dtype, trained_on)
 
     def judge(
         self,

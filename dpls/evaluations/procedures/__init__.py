@@ -6,4 +6,6 @@ autoattack  AutoAttack, and a lighter ladder of its attacks
 stages      the attacks of AutoAttack, and the ladders made of them
 reference   these attacks in turn, by the authors' implementation, which is optional (loads torch)
 rays        RayS, which sees labels alone
+diffpure    the net behind purification by a diffusion model
+diffpure_chunk  its attacks end to end (loads torch)
 """

@@ -10,6 +10,6 @@ search   the black box (loads torch)
 """
 
 from dpls.evaluations.trust.card import Card, Colour, Line
-from dpls.evaluations.trust.judged import Judged, card, cards, is_attacked, is_checks
+from dpls.evaluations.trust.judged import Judged, card, cards, is_attacked, is_checks, is_defended
 
-__all__ = ["Card", "Colour", "Judged", "Line", "card", "cards", "is_attacked", "is_checks"]
+__all__ = ["Card", "Colour", "Judged", "Line", "card", "cards", "is_attacked", "is_checks", "is_defended"]

@@ -49,8 +49,13 @@ def is_checks(content: Mapping[str, Any]) -> bool:
 
 
 def is_attacked(content: Mapping[str, Any]) -> bool:
-    """Whether an evaluation is a robust accuracy."""
-    return content["attack"] != "clean" and not is_checks(content)
+    """Whether an evaluation is a robust accuracy of the net itself."""
+    return content["attack"] != "clean" and not is_checks(content) and not is_defended(content)
+
+
+def is_defended(content: Mapping[str, Any]) -> bool:
+    """Whether an evaluation is of the net behind a defence: another classifier, of which no card here speaks."""
+    return bool(content["settings"].get("kind") == "diffpure")
 
 
 def cards(judged: Mapping[str, Judged]) -> dict[str, Card]:
