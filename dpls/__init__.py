@@ -13,6 +13,7 @@ recipe        RunConfig, presets, identity; loads no torch, nor does any setting
 evaluations   which examples a net gets right, chunk by chunk; with what interval
 methods       what training minimises, how labels are smoothed, which examples take part
 attacks       threat set, goals, PGD
+diffusion     a small diffusion model of the images, and purification by it
 difficulty    the record of every example in every epoch, measures of it, whether they may be believed
 nets          networks, and frozen_eval
 data          sources, probes, cache, tensors, augmentation

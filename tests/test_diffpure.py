@@ -25,8 +25,12 @@ from dpls.evaluations.evaluation import TrainedOn
 from dpls.evaluations.procedures.diffpure_chunk import Purified, climb
 from dpls.evaluations.store import Store
 from dpls.evaluations.trust import is_attacked
+from dpls.jobs.evaluating import evaluate_run
+from dpls.jobs.wanted import asked
 from dpls.nets.frozen import frozen_eval, is_right
 from dpls.randomness import Noise, generator
+from dpls.runs.report import accuracies, best_of, cards, report
+from tests.test_run import finish
 
 EPS = 0.1
 SMALL: dict[str, Any] = {"eps": EPS, "width": 4, "updates": 10, "steps": 2, "eot": 2, "chain": 3}
@@ -42,7 +46,7 @@ def silent(doing: str) -> None: ...
 @pytest.fixture(scope="module")
 def denoiser() -> Denoiser:
     """Trained for a second."""
-    return learn(split_of(TRAIN, 300), 4, 100, silent).eval().requires_grad_(False)
+    return learn(split_of(TRAIN, 300), 4, 60, silent).eval().requires_grad_(False)
 
 
 def judged(folder: Path, net: nn.Module, attack: DiffPure) -> pd.DataFrame:
@@ -120,7 +124,7 @@ def test_level_0_is_the_identity_exactly() -> None:
 def test_purified_images_are_finite_and_about_in_range(denoiser: Denoiser) -> None:
     split = split_of()
     x = split.batch(torch.arange(len(split))).x
-    for t in (0.001, 0.05, 0.15):
+    for t in (0.001, 0.05, 0.1):
         found = purify(denoiser, x, level_of(t), 10, Noise(0, split.ids))
         assert found.isfinite().all() and found.shape == x.shape
         assert ((found > -0.2) & (found < 1.2)).float().mean() > 0.95
@@ -271,6 +275,19 @@ def test_stopped_and_resumed_it_equals_one_that_was_not(
         assert not (table[column] & ~table[clean]).any(), "clean errors are errors"
     (said,) = attack.warnings(table)
     assert f"behind it clean {table['clean'].mean():.1%}" in said
+
+
+def test_a_run_brings_its_images_and_keeps_the_model_beside_them(tmp_path: Path) -> None:
+    run = finish(tmp_path / "runs", "phases.0.until=1", "phases.1.until=2", "schedule={}", "evaluations=[]")
+    settings = [f"{name}={value}" for name, value in SMALL.items() if name != "eps"]
+    wanted = asked(run, "diffpure", ["t=0.1", *settings], images=5)
+    said = list[str]()
+    assert "DiffPure, t 0.1" in evaluate_run(run, wanted, lambda done, total, doing: said.append(doing))
+    assert "training the diffusion model, 0 of 10 updates" in said
+    assert list((tmp_path / "data" / run.config()["fingerprint"]).glob("denoiser-*.safetensors"))
+    assert wanted.name in accuracies(run) and wanted.name not in cards(run)
+    assert best_of(list(accuracies(run).values()))[1] is None, "the lowest is looked for among the net's own"
+    assert "compare its accuracy with no other's" in report(run)
 
 
 def test_its_settings_are_its_name_and_its_doubts_are_said() -> None:

@@ -139,6 +139,7 @@ def actions(run: Run) -> None:
             )
             if evaluation["name"] in trusted:
                 trust.show_card(trusted[evaluation["name"]])
+            trust.show_doubts(evaluation)
         if run.is_recorded:
             st.caption(
                 "Recorded: it came with the app, so it cannot be changed. Train its preset to have one of your own."

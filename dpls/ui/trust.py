@@ -1,12 +1,14 @@
 """The trust card of a robust accuracy, drawn; without torch."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from dpls.errors import UserError
-from dpls.evaluations.trust import Card, Colour
+from dpls.evaluations.trust import Card, Colour, is_defended
 from dpls.runs import report
 from dpls.runs.directory import Run
 from dpls.ui import store
@@ -45,6 +47,12 @@ def show_card(card: Card) -> None:
         st.markdown(f"**{escape(card.sentence)}** {escape(card.advice)}")
         for line in card.lines:
             st.markdown(_coloured(line.colour, line.title, line.sentence))
+
+
+def show_doubts(evaluation: Mapping[str, Any]) -> None:
+    """With what in mind an accuracy behind a defence is to be read, which has no card."""
+    if is_defended(evaluation):
+        st.caption(escape(". ".join(f"{said[:1].upper()}{said[1:]}" for said in evaluation["warnings"]) + "."))
 
 
 def _coloured(colour: Colour, title: str, sentence: str) -> str:

@@ -56,11 +56,9 @@ class DiffPure(Procedure):
 
     @property
     def name(self) -> str:
-        parts = ["diffpure", f"t{show_exactly(self.t)}".replace("/", "-")]
-        for name in ("chain", "steps", "eot", "width", "updates"):
-            if (value := getattr(self, name)) != type(self).model_fields[name].default:
-                parts.append(f"{name}{value}")
-        return "-".join(parts)
+        fields, values = type(self).model_fields, self.model_dump(include={"chain", "steps", "eot", "width", "updates"})
+        others = [f"{name}{value}" for name, value in values.items() if value != fields[name].default]
+        return "-".join(["diffpure", f"t{show_exactly(self.t)}".replace("/", "-"), *others])
 
     @property
     def title(self) -> str:
