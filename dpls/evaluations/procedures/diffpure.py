@@ -92,9 +92,9 @@ class DiffPure(Procedure):
     def run(self, evaluation: "Evaluation") -> None:
         """Columns, bool; who is wrong on the clean image is wrong in those after it, too:
 
-        ``bare_clean``, ``bare_pgd``: the net without purification, clean and under PGD; ``clean``; ``transferred``, on
-        the images of ``bare_pgd``; ``eot``, under PGD along gradients averaged over draws; ``fixed``, under PGD that
-        knows the draw. The last four are judged by the same draw.
+        ``bare_clean``, ``bare_pgd``: the net without purification, clean and on the last images of PGD; ``clean``;
+        ``transferred``, on the very images of ``bare_pgd``; ``eot``, on the last images of PGD along gradients averaged
+        over draws; ``fixed``, on every image of PGD that knows the draw. The last four are judged by the same draw.
         """
         from dpls.diffusion.chain import level_of
         from dpls.evaluations.procedures.diffpure_chunk import Plan, outcomes

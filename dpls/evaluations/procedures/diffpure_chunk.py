@@ -59,7 +59,7 @@ def outcomes(plan: Plan, attack: Attack, evaluation: Evaluation, rows: Tensor) -
     judge, anew = purified(lambda: noise("the draw that judges")), purified(lambda: drawn)
     start = attack.project(uniform(x, attack.radius, noise("start")), x)
     evaluation.say("PGD on the net alone")
-    transferred, bare_held = climb(attack, bare, x, start, y, plan.steps)
+    transferred, _ = climb(attack, bare, x, start, y, plan.steps)
     evaluation.say(f"PGD through the chain, {plan.draws} draws a step")
     averaged, _ = climb(attack, anew, x, start, y, plan.steps, plan.draws if plan.level else 1)
     evaluation.say("PGD through the chain, the draw known")
@@ -68,7 +68,7 @@ def outcomes(plan: Plan, attack: Attack, evaluation: Evaluation, rows: Tensor) -
         bare_clean, clean = is_right(bare(x), y), is_right(judge(x), y)
         return {
             "bare_clean": bare_clean,
-            "bare_pgd": bare_clean & bare_held & is_right(bare(transferred), y),
+            "bare_pgd": bare_clean & is_right(bare(transferred), y),
             "clean": clean,
             "transferred": clean & is_right(judge(transferred), y),
             "eot": clean & is_right(judge(averaged), y),
