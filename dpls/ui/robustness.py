@@ -180,7 +180,8 @@ def flips(view: View) -> None:
         return
     st.subheader("Images that flip between two attacks")
     with row("flips"):
-        first = _ask("Right under", view.here, view.here[-2], key="a", persist_state="session")
+        weakest = next((one for one in view.here[:-1] if not one.is_clean), view.here[0])
+        first = _ask("Right under", view.here, weakest, key="a", persist_state="session")
         second = _ask("broken under", view.here, view.here[-1], key="b", persist_state="session")
     found, s = compared.flips(first, second), _selection(view)
     images.ask_for_missing(s)
