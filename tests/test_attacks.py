@@ -477,3 +477,30 @@ def test_the_frozen_net_can_be_attacked_in_low_precision(trained: nn.Module, dev
         x_adv = PGD(eps=0.12, steps=10)(frozen_eval(net, torch.bfloat16), x, goal, noise(60, device=device))
         assert x_adv.dtype == torch.float32 and (x_adv - x).abs().max() <= 0.12 + 1e-6
         assert (frozen_eval(net)(x_adv).argmax(1) != y).float().mean() > 0.3
+
+
+class Rounded(nn.Module):
+    """A net as low precision has it: near ties are not seen."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.net(x) + 16
+        return logits + (logits.bfloat16().to(logits.dtype) - logits).detach()
+
+
+@pytest.mark.parametrize(
+    "few, many",
+    [(Margins(eps=0.01, targets=0), Margins(eps=0.01)), (PGD(eps=0.01, restarts=1), PGD(eps=0.01, restarts=6))],
+)
+def test_more_ascents_never_lose_what_the_judge_calls_broken(few: Attack, many: Attack) -> None:
+    """Also where the net that proposes does not see it: the last image of an ascent is the judge's to judge."""
+    judge, x, y = random_net(10), random_images(200), torch.arange(200) % 10
+    y = judge(x).argmax(1)
+    right = []
+    for attack in (few, many):
+        found = attack(Rounded(judge), x, Misclassification(y, judge), Noise(5, torch.arange(200)))
+        right.append(judge(found).argmax(1) == y)
+    assert not (right[1] & ~right[0]).any() and 0 < right[0].sum() < 200

@@ -29,8 +29,8 @@ from dpls.data import TEST
 from dpls.data.split import Split
 from dpls.evaluations import A3, AnyEvaluation, AutoAttack, DiffPure, RayS, judge, named
 from dpls.evaluations.accuracy import Accuracy
-from dpls.evaluations.base import Procedure
-from dpls.evaluations.conduct import evaluate, evaluation_name
+from dpls.evaluations.base import Procedure, evaluation_name
+from dpls.evaluations.conduct import evaluate
 from dpls.evaluations.evaluation import Evaluation
 from dpls.evaluations.judge import correct
 from dpls.evaluations.store import Store
@@ -189,7 +189,7 @@ from dpls.attacks import PGD
 from dpls.data import TEST
 from dpls.data.split import Split
 from dpls.evaluations import judge
-from dpls.evaluations.base import Procedure
+from dpls.evaluations.base import Procedure, evaluation_name
 from dpls.evaluations.conduct import evaluate
 folder, net = Path(sys.argv[1]), torch.load(sys.argv[2], weights_only=False)
 Procedure.images_a_chunk = 10
@@ -705,3 +705,10 @@ def test_the_command_line_goes_on_with_what_was_stopped(tmp_path: Path, monkeypa
     assert evaluate_run(run, asked(run, "pgd2", ["eps=4/255"], "last")) == words and sizes == [4]
     assert run.examples()["correct_pgd2_4-255_last"].notna().sum() == 20
     assert run.status()["stage"] is None
+
+
+def test_evaluations_at_radii_that_differ_have_names_that_differ() -> None:
+    """Another name, however near: one must not take the place of the other."""
+    radii = (8 / 255, 0.03137255, 0.1234567, 0.12345671, 0.1)
+    names = [evaluation_name(PGD(eps=eps), "best") for eps in radii]
+    assert len(set(names)) == len(radii) and names[0] == "pgd10_8-255_best" and names[-1] == "pgd10_0.1_best"

@@ -731,6 +731,8 @@ def test_damaged_outcomes_are_made_again_and_a_full_disk_hides_nothing(
         ("membership", "lambda_min=0.05", "below 1/10"),
         ("pruning", "kind=subsets", "the kind is pruning, as the command says"),
         ("pruning", "base.evaluations=[]", "base.evaluations names no attack"),
+        ("pruning", "judge=checks", "judge = checks says nothing of a net under attack"),
+        ("pruning", "judge=deepfool", "unknown attack 'deepfool'"),
         ("pruning", "base.objective.kind=standard", "base trains without attack already"),
         ("pruning", "base.phases.0.objective.kind=trades", "have objectives of their own"),
     ],

@@ -198,3 +198,9 @@ def test_the_accuracy_of_a_run_is_that_at_its_eps(tmp_path: Path) -> None:
     assert card is not None and card.accuracy.value == said["accuracy"]
     only = [e for e in found["evaluations"] if e["accuracy"] == 0]
     assert report.best_of(only, found["eps"])[1] == only[0], "where none was made at it, any is better than none"
+
+
+def test_a_sample_does_not_take_the_place_of_the_whole() -> None:
+    whole = {"attack": "PGD20, eps 8/255", "settings": {"kind": "pgd", "eps": 8 / 255}, "n": 1000, "accuracy": 0.5}
+    made = [e | {"checkpoint": "best"} for e in (whole, whole | {"n": 5, "accuracy": 0.0})]
+    assert report.best_of(made, 8 / 255)[1] == made[0]

@@ -1,6 +1,7 @@
 """Evaluations asked for of a run that is done: made by its worker, stopped, gone on with, failed, taken up."""
 
 import itertools
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -98,6 +99,15 @@ def test_one_that_is_stopped_stays_and_goes_on_where_it_was(run: Run, monkeypatc
     assert sizes == [5] * 4 and states(run) == {}
 
 
+def test_what_is_made_in_a_terminal_is_asked_for_no_more(run: Run) -> None:
+    one = asked(run, "pgd2", images=1000)
+    want(run, one)
+    launcher().cancel(run)
+    assert main(["evaluate", run.id, "--attack", "pgd2", "--images", "1000", "--runs", str(run.path.parent)]) == 0
+    assert states(run) == {} and run.evaluation("pgd2_8-255_best")["n"] == 20
+    check_seal(run)
+
+
 def test_a_detached_worker_makes_it_and_an_app_that_starts_takes_it_up(run: Run) -> None:
     ask_for(run, asked(run, "pgd2"))
     wait_for(lambda: states(run) == {} and not run.is_locked())
@@ -150,6 +160,9 @@ def test_files_that_cannot_be_read_are_passed_over(run: Run) -> None:
     want(run, asked(run, "pgd2"))
     (run.path / "wanted" / "torn.json").write_text("{")
     (run.path / "wanted" / "other.json").write_text('{"settings": 3}')
+    whole = json.loads((run.path / "wanted" / "pgd2_8-255_best.json").read_text())
+    for entry, value in (("images", 0), ("part", "holdout"), ("asked", "yesterday")):
+        (run.path / "wanted" / f"{entry}.json").write_text(json.dumps(whole | {entry: value}))
     assert list(states(run)) == ["pgd2_8-255_best"]
 
 

@@ -62,17 +62,11 @@ def ascend_in_turn(
             higher = _height(net, x_adv, goal, rows) > _height(net, found, goal, rows)
             found[higher] = x_adv[higher]
         if goal.stops and turn < len(ascents) - 1:
-            left[left.clone()] = survived(net, x_adv[left], goal, rows[left])
+            left[left.clone()] = ~goal.reached(x_adv[left], rows[left])
             rows = rows[left]
             if not len(rows):
                 break
     return found
-
-
-@torch.no_grad()
-def survived(net: nn.Module, x: Tensor, goal: Goal, rows: Tensor) -> Tensor:
-    """bool (b,): the goal is not reached at images x."""
-    return ~goal.broken(x, net(x), rows)
 
 
 @torch.no_grad()

@@ -24,6 +24,10 @@ class Goal(Protocol):
         """bool (b,): the goal is reached at images x, whose logits the attacked net gave."""
         ...
 
+    def reached(self, x: Tensor, rows: Tensor) -> Tensor:
+        """bool (b,): as ``broken``, whatever the attacked net says; asked of a goal that stops."""
+        ...
+
     def step(self, rows: Tensor) -> None:
         """Is told that these take a gradient step."""
         ...
@@ -45,6 +49,9 @@ class CrossEntropyAscent:
 
     def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
         return ~is_right(logits, self.y[rows])
+
+    def reached(self, x: Tensor, rows: Tensor) -> Tensor:
+        raise NotImplementedError
 
     def step(self, rows: Tensor) -> None: ...
 
@@ -74,6 +81,10 @@ class Misclassification(CrossEntropyAscent):
         self.asked = True
         return flagged
 
+    @torch.no_grad()
+    def reached(self, x: Tensor, rows: Tensor) -> Tensor:
+        return ~is_right(self.judge(x), self.y[rows])
+
     def step(self, rows: Tensor) -> None:
         self.steps[rows] += 1
 
@@ -94,6 +105,9 @@ class KullbackLeiblerAscent:
     def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
         return ~is_right(logits, self.y[rows])
 
+    def reached(self, x: Tensor, rows: Tensor) -> Tensor:
+        raise NotImplementedError
+
     def step(self, rows: Tensor) -> None: ...
 
 
@@ -108,6 +122,9 @@ class Climbing:
 
     def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:
         return self._goal.broken(x, logits, rows)
+
+    def reached(self, x: Tensor, rows: Tensor) -> Tensor:
+        return self._goal.reached(x, rows)
 
     def step(self, rows: Tensor) -> None:
         self._goal.step(rows)

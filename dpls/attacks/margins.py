@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from dpls.randomness import Noise
 
 
+ENOUGH_STEPS, ENOUGH_TARGETS = 10, 3
+"""From which on it was within about a point of AutoAttack (docs/results.md)."""
+
+
 class Margins(Attack):
     """Ascent of the probability margin, then of each likely rival's logit over the label's, on what is not broken yet.
 
@@ -45,6 +49,13 @@ class Margins(Attack):
     @property
     def passes(self) -> float:
         return 2 * self.steps * (1 + self.targets)
+
+    @property
+    def doubts(self) -> list[str]:
+        if self.steps >= ENOUGH_STEPS and self.targets >= ENOUGH_TARGETS:
+            return []
+        said = f"{self.steps} steps and {self.targets} targets are few for a reported robust accuracy"
+        return [f"{said}; use {ENOUGH_STEPS} and {ENOUGH_TARGETS} or more"]
 
     def search(self, net: "nn.Module", x: "Tensor", goal: "Goal", noise: "Noise") -> "Tensor":
         import torch

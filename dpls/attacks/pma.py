@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from dpls.randomness import Noise
 
 
+ENOUGH_STEPS = 20
+"""As many as PGD takes where it is reported."""
+
+
 class PMA(Attack):
     """Ascent of the probability margin max p_k - p_y (Xie et al., 2024, https://arxiv.org/abs/2411.15210): where
     cross-entropy goes on pushing the label down, it finds the rival.
@@ -47,6 +51,12 @@ class PMA(Attack):
     @property
     def passes(self) -> float:
         return 2 * self.steps
+
+    @property
+    def doubts(self) -> list[str]:
+        if self.steps >= ENOUGH_STEPS:
+            return []
+        return [f"{self.steps} steps are few for a reported robust accuracy; use {ENOUGH_STEPS} or more"]
 
     def search(self, net: "nn.Module", x: "Tensor", goal: "Goal", noise: "Noise") -> "Tensor":
         from dpls.attacks.ascent import ascend_in_turn, probability_margin, uniform

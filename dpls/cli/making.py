@@ -146,13 +146,14 @@ def _work_through(run: Run) -> int:
     tried: set[str] = set()
     waiting = next_ready(run.path.parent, first=[run])
     while waiting:
-        try:
-            tried.add(waiting.id)
+        try:  # one that went well waits again only if somebody has asked for an evaluation since
             worker.work(waiting, if_queued=True)
         except worker.Stopped as stopped:
+            tried.add(waiting.id)
             if not stopped.asked:
                 return 1
         except UserError as error:
+            tried.add(waiting.id)
             print(f"dpls: {error}", file=sys.stderr)
         waiting = next_ready(run.path.parent, tried)
     return 0

@@ -110,6 +110,8 @@ class Experiment(Component):
     def _the_base_is_plain(self) -> "Experiment":
         if any(phase.objective for phase in self.base.phases):
             raise ValueError("base.phases have objectives of their own; an experiment trains by base.objective alone")
+        if isinstance(self.judge, Checks | DiffPure):
+            raise ValueError(f"judge = {self.judge.kind} says nothing of a net under attack; choose an attack")
         if all(isinstance(attack, Checks | DiffPure) for attack in (self.judge, *self.base.evaluations) if attack):
             raise ValueError(
                 "base.evaluations names no attack; an experiment compares what withstands an attack, so name one"

@@ -16,12 +16,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from dpls.errors import UserError
+from dpls.evaluations import AnyEvaluation
 from dpls.evaluations.trust import is_attacked
 from dpls.runs.choice import scores_of
 from dpls.runs.directory import Run
 
+ATTACK: TypeAdapter[AnyEvaluation] = TypeAdapter(AnyEvaluation)
 ALL = "all images"
 UNNAMED = "attacked"
 COLUMNS = ("clean_best", "attacked_best", "pgd_best", "clean_last", "attacked_last", "pgd_last")
@@ -201,16 +204,17 @@ def _outcomes(run: Run) -> pd.DataFrame:
 
 def _kind_of(evaluation: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """'clean'; 'attacked', by the first attack of the run's own configuration; 'pgd', by a later one that is PGD."""
+    if "sample_of" in evaluation:
+        return ""
     if evaluation["attack"] == "clean":
         return "clean"
     attacks = [
         attack for attack in config["evaluations"] if is_attacked({"attack": attack["kind"], "settings": attack})
     ]
     for place, attack in enumerate(attacks):
-        wanted = {name: value for name, value in attack.items() if value is not None}
-        wanted["eps"] = wanted.get("eps", config["eps"])
-        if "sample_of" not in evaluation and all(evaluation["settings"].get(n) == v for n, v in wanted.items()):
-            return "attacked" if place == 0 else attack["kind"]
+        named = ATTACK.validate_python(attack | {"eps": attack.get("eps") or config["eps"]})
+        if all(evaluation["settings"].get(name, value) == value for name, value in named.reported.items()):
+            return "attacked" if place == 0 else str(named.kind)
     return ""
 
 

@@ -56,9 +56,8 @@ class Bench:
         images: int | None = None,
         told: Told | None = None,
     ) -> str:
-        """One evaluation, stored; in words. images: a sample of so many, where there are more."""
+        """One evaluation, stored; in words. images: a sample of so many, fewer than there are; None: all."""
         split = self.parts.splits[part]
-        images = images if images is not None and images < len(split) else None
         result = evaluate(self.run.evaluations, candidate, split, attack, part=part, images=images, told=told)
         checkpoint = f"{candidate.checkpoint} checkpoint (epoch {candidate.epoch})"
         return f"{title_of(attack)}, {PARTS[part]}, {checkpoint}: {result}"
@@ -94,7 +93,9 @@ def evaluate_run(run: Run, wanted: Wanted, told: Told | None = None) -> str:
     find_checkpoint(run, wanted.checkpoint)  # refused before anything is loaded
     with run.lock():
         no_links(run.path)
-        return _evaluate(run, wanted, told)
+        words = _evaluate(run, wanted, told)
+        drop(run, wanted.name)  # should it have been asked for, and stopped
+        return words
 
 
 def evaluate_wanted(run: Run, explain: Callable[[BaseException], str]) -> None:
@@ -122,8 +123,10 @@ def _evaluate(run: Run, wanted: Wanted, told: Told | None) -> str:
     _check_tables(run)
     bench = Bench.of(run, run.recipe().resolved(), dataset)
     sealed, part = is_sealed(run), PARTS.index(wanted.part)
-    unseal(run, evaluation_name(attack, wanted.checkpoint, part, wanted.images))
-    words = bench.judge(bench.candidate(wanted.checkpoint), attack, part, wanted.images, told)
+    there = len(bench.parts.splits[part])
+    images = wanted.images if wanted.images is not None and wanted.images < there else None
+    unseal(run, evaluation_name(attack, wanted.checkpoint, part, images))
+    words = bench.judge(bench.candidate(wanted.checkpoint), attack, part, images, told)
     bench.write_table()
     if sealed:
         seal(run)

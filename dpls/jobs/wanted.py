@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dpls.errors import UserError
 from dpls.runs.checked import Test, is_count, is_table, is_text, or_none
+from dpls.runs.contents import is_time
 from dpls.runs.directory import Run
 from dpls.runs.files import now, read_json, write_json
 
@@ -35,9 +36,9 @@ class Wanted(NamedTuple):
 ENTRIES: dict[str, Test] = {
     "settings": is_table(),
     "checkpoint": is_text,
-    "part": is_text,
-    "images": or_none(is_count),
-    "asked": is_text,
+    "part": lambda value: value in ("train", "validation", "test"),
+    "images": or_none(lambda value: is_count(value) and value > 0),
+    "asked": is_time,
     "state": lambda value: value in (QUEUED, STOPPED, FAILED),
     "error": or_none(is_text),
 }

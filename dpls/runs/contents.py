@@ -23,7 +23,7 @@ def is_fingerprint(value: Any) -> bool:
     return is_text(value) and bool(FINGERPRINT.fullmatch(value))
 
 
-def _is_time(value: Any) -> bool:
+def is_time(value: Any) -> bool:
     """ISO 8601, with its zone."""
     try:
         return datetime.fromisoformat(value).tzinfo is not None
@@ -45,7 +45,7 @@ STATUS: dict[str, Test] = {
     "state": lambda value: is_text(value) and value in STATES,
     "epoch": is_count,
     "epochs": is_count,
-    "created": _is_time,
+    "created": is_time,
     "error": or_none(is_text),
 }
 MANIFEST: dict[str, Test] = {"precision": is_text, "device": is_text}

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -85,9 +85,22 @@ def best_of(
     """The clean and the lowest attacked evaluation of a checkpoint; at eps, the run's, where one was made so."""
     mine = [e for e in evaluations if e["checkpoint"] == checkpoint]
     clean = next((e for e in mine if e["attack"] == "clean"), None)
-    attacked = [e for e in mine if trust.is_attacked(e)]
+    attacked = _largest([e for e in mine if trust.is_attacked(e)])
     attacked = [e for e in attacked if abs(e["settings"].get("eps", eps) - eps) < 1e-9] or attacked
     return clean, min(attacked, key=lambda e: e["accuracy"]) if attacked else None
+
+
+C = TypeVar("C", bound=Mapping[str, Any])
+
+
+def _largest(evaluations: Sequence[C]) -> list[C]:
+    """Of each attack on a checkpoint the one that looked at most images: a smaller sample is part of a larger one."""
+    best: dict[tuple[Any, ...], C] = {}
+    for e in evaluations:
+        same = (e["checkpoint"], e["attack"], e["settings"].get("eps"))
+        if same not in best or e["n"] > best[same]["n"]:
+            best[same] = e
+    return list(best.values())
 
 
 def accuracies(run: Run) -> dict[str, dict[str, Any]]:
@@ -99,7 +112,8 @@ def accuracies(run: Run) -> dict[str, dict[str, Any]]:
 def cards(run: Run) -> dict[str, trust.Card]:
     """The trust card of every robust accuracy on test images, by the name of its evaluation."""
     found = {name: run.evaluation(name) for name in run.evaluation_names()}
-    attacked = {name: content for name, content in found.items() if content["attack"] != "clean"}
+    kept = [id(content) for content in _largest([c for c in found.values() if c["attack"] != "clean"])]
+    attacked = {name: content for name, content in found.items() if id(content) in kept}
     return trust.cards({name: trust.Judged(content, run.outcomes(name)) for name, content in attacked.items()})
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
+from dpls.errors import UserError
 from dpls.jobs.launchers import launcher
 from dpls.jobs.wanted import QUEUED, Wanted, again, attack_of, drop, wanted
 from dpls.runs.directory import Run
@@ -97,7 +98,11 @@ def _held_up(run: Run, one: Wanted) -> None:
 
 def _called(run: Run, one: Wanted) -> str:
     images = f"{one.images:,}" if one.images else "all"
-    return f"{attack_of(run, one.settings).title} ({one.checkpoint} checkpoint, {images} {one.part} images)"
+    try:
+        attack = attack_of(run, one.settings).title
+    except UserError:  # settings of another version
+        attack = one.name
+    return f"{attack} ({one.checkpoint} checkpoint, {images} {one.part} images)"
 
 
 def _age(one: Wanted) -> float:

@@ -1,5 +1,6 @@
 """Evaluations of one checkpoint side by side, and the card of one of them. No torch."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ the article on DPLS as elsewhere: an accuracy that is off by three decides nothi
 five points from PGD-20 to AutoAttack; ten are seen where gradients are masked."""
 WEAK = ("pgd", "rays")
 """Kinds after which one of another family must look: the cross-entropy alone, and queries alone."""
+BY_CHANCE = 1
+"""So many images more that another attack breaks say nothing."""
 SAME = ("checkpoint", "split", "weights", "fingerprint")
 """What two evaluations have in common where one says something about the other."""
 
@@ -40,7 +43,13 @@ class Judged(NamedTuple):
     @property
     def short(self) -> str:
         """e.g. PGD20."""
-        return str(self.content["attack"]).split(",")[0]
+        return re.split(r", eps| \(", str(self.content["attack"]))[0]
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether it is of a kind after which one of another family must look."""
+        settings = self.content["settings"]
+        return settings.get("kind", "pgd") in WEAK or settings.get("version") in ("apgd-ce", "square")
 
 
 def is_checks(content: Mapping[str, Any]) -> bool:
@@ -69,7 +78,7 @@ def card(name: str, judged: Mapping[str, Judged]) -> Card:
     mine = judged[name]
     beside = [other for key, other in judged.items() if key != name and _is_beside(other.content, mine.content)]
     attacks = [mine, *(other for other in beside if is_attacked(other.content))]
-    checks = next((other for other in beside if is_checks(other.content)), None)
+    checks = max((other for other in beside if is_checks(other.content)), key=lambda c: len(c.outcomes), default=None)
     lines = [
         *(lines_of(checks.outcomes, mine.content["settings"].get("eps")) if checks else ()),
         _strongest(attacks, checks),
@@ -110,21 +119,36 @@ def _images(mine: Judged) -> Line:
     return Line("Images", "green", f"{said}.")
 
 
+def _withstood(attacks: list[Judged]) -> pd.DataFrame:
+    """A row per example that all judged: id, and whether it withstood all."""
+    together = pd.concat([attack.right for attack in attacks], axis=1, join="inner").all(axis=1)
+    return pd.DataFrame({"id": together.index, "correct": together.to_numpy()})
+
+
 def _gap(mine: Judged, other: Judged) -> tuple[float, int]:
     """What another attack takes away from this accuracy, paired; on so many images that both judged."""
     both = pd.concat([mine.right, other.right], axis=1, join="inner").to_numpy()
     return (float((both[:, 0] & ~both[:, 1]).mean()), len(both)) if len(both) else (0.0, 0)
 
 
+def _too_high(gap: float, n: int) -> Colour:
+    return "green" if round(gap * n) <= BY_CHANCE else graded(gap, TOO_HIGH, FAR_TOO_HIGH)
+
+
 def _strongest(attacks: list[Judged], checks: Judged | None) -> Line:
     title, (mine, *others) = "Strongest attack", attacks
     others += [checks] if checks else []
-    if all(attack.content["settings"].get("kind", "pgd") in WEAK for attack in (mine, *others)):
+    if all(attack.is_weak for attack in (mine, *others)):
         return Line(title, "amber", f"No stronger attack has looked: {mine.short} alone may be fooled. Add margins.")
     if not others:
         return Line(title, "green", f"{mine.short} is the one attack that looked.")
     (gap, n), other = max(((_gap(mine, other), other) for other in others), key=lambda found: found[0])
-    if (colour := graded(gap, TOO_HIGH, FAR_TOO_HIGH)) != "green":
+    together = _gap(mine, mine._replace(outcomes=_withstood(attacks)))
+    colour, of_all = _too_high(gap, n), _too_high(*together)
+    if together[0] > gap and of_all not in ("green", colour):
+        less = f"the others together broke as many more of the {together[1]:,} images that all judged"
+        return Line(title, of_all, f"{mine.short} is {100 * together[0]:.1f} points too high here: {less}.")
+    if colour != "green":
         less = f"{other.short} broke as many more of the {n:,} images that both judged"
         return Line(title, colour, f"{mine.short} is {100 * gap:.1f} points too high here: {less}.")
     more = f"No other broke more than {100 * gap:.1f} points" if gap else "No other broke an image"
