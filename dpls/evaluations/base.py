@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar
 
 from dpls.attacks import Attack
-from dpls.component import show_exactly
+from dpls.component import parse_fraction, show_fraction
 from dpls.data import PARTS, TEST
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ class Procedure(Attack):
 
 def evaluation_name(attack: Attack | None, checkpoint: str, part: int = TEST, images: int | None = None) -> str:
     """clean_best, pgd20_8-255_best; of training images clean_last_train; of a sample of 200 pgd20_8-255_best_of200."""
-    what = "clean" if attack is None else f"{attack.name}_{show_exactly(attack.radius).replace('/', '-')}"
+    what = "clean" if attack is None else f"{attack.name}_{_shown(attack.radius)}"
     name = f"{what}_{checkpoint}" if images is None else f"{what}_{checkpoint}_of{images}"
     return name if part == TEST else f"{name}_{PARTS[part]}"
+
+
+def _shown(eps: float) -> str:
+    """As in a file name: 8-255; all digits where a short form is another number's, too."""
+    short = show_fraction(eps)
+    return (short if parse_fraction(short) == eps else repr(eps)).replace("/", "-")
