@@ -23,7 +23,7 @@ from dpls.ui import address, menu
 
 log = logging.getLogger("dpls.app")
 FRAMED = "framed"
-SETTLING = 0.25  # seconds: the empty page takes its full width before anything stands on it that would jump
+SETTLING = 0.4  # seconds: the empty page takes its full width before anything stands on it that would jump
 WARM_UP = 4.0  # seconds: the first page is drawn before torch takes the processor
 ICON = str(Path(__file__).with_name("icon.png"))
 SECONDS = "script_seconds"
