@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from dpls.data.cache import open_dataset, store
 from dpls.difficulty.measures import MEASURES
+from dpls.evaluations import named
 from dpls.experiments.stored import list_experiments
 from dpls.jobs.wanted import FAILED, STOPPED, asked, mark, next_wanted, want, wanted
 from dpls.recipe import RunConfig, make_config, preset_names, read_settings
@@ -454,9 +455,29 @@ st.session_state["found"] = json.dumps(found)
     assert make_config(json.loads(app.session_state["found"])) == make_config(read_settings(preset))
 
 
+def test_another_kind_does_not_take_the_numbers_of_the_one_before() -> None:
+    """PGD has 10 steps, A3 has 250: who looks through the kinds starts each as it is meant."""
+    code = """
+import streamlit as st
+from dpls.experiments.kinds.smoothing import Smoothing
+from dpls.recipe import make_config, read_settings
+from dpls.ui.form import Form
+base = make_config(read_settings("demo")).model_dump(mode="json")
+st.session_state["found"] = Form("x/").fields(Smoothing, ["judge"], {"base": base, "judge": None})["judge"]
+"""
+    app = AppTest.from_string(code, default_timeout=60).run()
+    for kind in ("pgd", "a3", "autoattack", "rays", "a3"):
+        app.selectbox(key="x/judge.kind").select(kind).run()
+        assert not app.exception
+        assert app.session_state["found"] == {
+            "eps": None,
+            **named({"pgd": "pgd10"}.get(kind, kind)).model_dump(mode="json"),
+        }
+
+
 def test_setting_one_of_two_empties_the_other(trainable: Path) -> None:
     app = open_page("train")
-    least, mean = (f"demo/None/phases.1.factors.{name}" for name in ("lambda_min", "mean"))
+    least, mean = (f"demo/None/phases.1.factors.dpls:{name}" for name in ("lambda_min", "mean"))
     assert (app.text_input(key=least).value, app.text_input(key=mean).value) == ("0.5", "")
     assert "takes the place of lambda_min" in app.text_input(key=mean).help
     app.text_input(key=mean).set_value("0.85").run()
@@ -480,10 +501,10 @@ def test_a_wrong_setting_is_a_sentence_and_start_is_closed(trainable: Path) -> N
 def test_a_bad_folder_is_a_sentence_and_nothing_is_lost(trainable: Path) -> None:
     app = open_page("train")
     app.selectbox(key="demo/None/data.source.kind").set_value("folder").run()
-    app.text_input(key="demo/None/data.source.path").set_value("/no/such/folder").run()
+    app.text_input(key="demo/None/data.source.folder:path").set_value("/no/such/folder").run()
     assert [b.disabled for b in app.button if b.label == "Start"] == [True]
     assert "/no/such/folder" in app.error[0].value.replace("\\", "")
-    assert app.text_input(key="demo/None/data.source.path").value == "/no/such/folder"
+    assert app.text_input(key="demo/None/data.source.folder:path").value == "/no/such/folder"
     assert list_runs(trainable) == []
 
 
@@ -495,7 +516,7 @@ def test_what_a_folder_holds_is_said_before_the_start(trainable: Path, tmp_path:
     (tmp_path / "in" / "a" / "notes.txt").write_text("no image")
     app = open_page("train")
     app.selectbox(key="demo/None/data.source.kind").set_value("folder").run()
-    app.text_input(key="demo/None/data.source.path").set_value(str(tmp_path / "in")).run()
+    app.text_input(key="demo/None/data.source.folder:path").set_value(str(tmp_path / "in")).run()
     assert not app.error and not app.exception
     said = [block.value.replace("\\", "") for block in (*app.caption, *app.info, *app.warning)]
     for part in ("Found 7 images in ./ (a 5, b 2).", "that is not read: 1, namely a/notes.txt.", "smallest_class=3"):
@@ -526,7 +547,7 @@ def test_the_form_is_what_its_address_says_and_says_it(trainable: Path) -> None:
     app = open_page("train", **{"from": "your-images", "set": [*said, "precison=float32"], "label": "mine"})
     assert "precison" in app.warning[0].value and len(app.warning) == 1
     key = "your-images/None/1"
-    assert app.text_input(key=f"{key}/data.source.path").value == "/no/such/folder"
+    assert app.text_input(key=f"{key}/data.source.folder:path").value == "/no/such/folder"
     assert app.number_input(key=f"{key}/optimiser.batch_size").value == 16
     assert app.selectbox(key=f"{key}/precision").value == "float32"
     assert app.text_input(key="label").value == "mine"
@@ -537,7 +558,7 @@ def test_the_form_is_what_its_address_says_and_says_it(trainable: Path) -> None:
     assert app.query_params["set"] == said[0]
     app.switch_page("pages/images.py").run()
     app.switch_page("pages/train.py").run()
-    assert app.text_input(key=f"{key}/data.source.path").value == "/no/such/folder"
+    assert app.text_input(key=f"{key}/data.source.folder:path").value == "/no/such/folder"
     assert app.selectbox(key="from").value == "your-images"
     app.selectbox(key="from").set_value("demo").run()
     assert "set" not in app.query_params, "another preset, another form"
@@ -555,10 +576,10 @@ def test_another_preset_takes_nothing_over(trainable: Path) -> None:
 
 def test_settings_too_long_for_an_address_are_kept_in_the_session_and_that_is_said(trainable: Path) -> None:
     app = open_page("train", **{"from": "your-images"})
-    app.text_input(key="your-images/None/data.source.path").set_value("/x" * 3000).run()
+    app.text_input(key="your-images/None/data.source.folder:path").set_value("/x" * 3000).run()
     assert "too long for the address" in words(app)
     assert "set" not in app.query_params
-    assert app.text_input(key="your-images/None/data.source.path").value == "/x" * 3000
+    assert app.text_input(key="your-images/None/data.source.folder:path").value == "/x" * 3000
 
 
 def test_the_form_for_own_images_is_cut_to_them(trainable: Path, tmp_path: Path) -> None:

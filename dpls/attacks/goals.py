@@ -33,19 +33,13 @@ class Goal(Protocol):
         ...
 
 
-class CrossEntropyAscent:
-    """Climb the cross-entropy to the hard label, never stopping: the inner maximisation of adversarial training."""
+class _NeverStopping:
+    """What goals of training have in common: examples go on when they are broken, and nobody counts their steps."""
 
     stops = False
 
     def __init__(self, y: Tensor) -> None:
         self.y = y
-
-    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """log(1 + sum_k exp(z_k - z_y)) over the rivals k: the gradient stays exact where p_y rounds to 1."""
-        logits, y = logits.float(), self.y[rows][:, None]
-        rivals = logits.scatter(1, y, -torch.inf).logsumexp(1)
-        return F.softplus(rivals - logits.gather(1, y).squeeze(1))
 
     def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
         return ~is_right(logits, self.y[rows])
@@ -54,6 +48,16 @@ class CrossEntropyAscent:
         raise NotImplementedError
 
     def step(self, rows: Tensor) -> None: ...
+
+
+class CrossEntropyAscent(_NeverStopping):
+    """Climb the cross-entropy to the hard label, never stopping: the inner maximisation of adversarial training."""
+
+    def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """log(1 + sum_k exp(z_k - z_y)) over the rivals k: the gradient stays exact where p_y rounds to 1."""
+        logits, y = logits.float(), self.y[rows][:, None]
+        rivals = logits.scatter(1, y, -torch.inf).logsumexp(1)
+        return F.softplus(rivals - logits.gather(1, y).squeeze(1))
 
 
 class Misclassification(CrossEntropyAscent):
@@ -89,26 +93,16 @@ class Misclassification(CrossEntropyAscent):
         self.steps[rows] += 1
 
 
-class KullbackLeiblerAscent:
+class KullbackLeiblerAscent(_NeverStopping):
     """Climb KL(p(clean) || p(adversarial)), the clean prediction held constant: the inner maximisation of TRADES."""
 
-    stops = False
-
     def __init__(self, y: Tensor, clean_logits: Tensor) -> None:
-        self.y = y
+        super().__init__(y)
         self._log_p = F.log_softmax(clean_logits.detach().float(), 1)
 
     def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
         log_q = F.log_softmax(logits.float(), 1)
         return F.kl_div(log_q, self._log_p[rows], reduction="none", log_target=True).sum(1)
-
-    def broken(self, x: Tensor, logits: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
-        return ~is_right(logits, self.y[rows])
-
-    def reached(self, x: Tensor, rows: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def step(self, rows: Tensor) -> None: ...
 
 
 class Climbing:

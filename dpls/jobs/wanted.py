@@ -7,6 +7,7 @@ asked for again, or dropped.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dpls.data import PARTS
 from dpls.errors import UserError
 from dpls.runs.checked import Test, is_count, is_table, is_text, or_none
 from dpls.runs.contents import is_time
@@ -36,7 +37,7 @@ class Wanted(NamedTuple):
 ENTRIES: dict[str, Test] = {
     "settings": is_table(),
     "checkpoint": is_text,
-    "part": lambda value: value in ("train", "validation", "test"),
+    "part": lambda value: value in PARTS,
     "images": or_none(lambda value: is_count(value) and value > 0),
     "asked": is_time,
     "state": lambda value: value in (QUEUED, STOPPED, FAILED),
@@ -62,7 +63,6 @@ def asked(
     """What a person means: ``attack`` is a short name, its settings are ``name=value``. A UserError in one sentence."""
     from pydantic import ValidationError
 
-    from dpls.data import PARTS
     from dpls.evaluations import named
     from dpls.evaluations.base import evaluation_name
     from dpls.recipe import override

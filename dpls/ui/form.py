@@ -61,7 +61,7 @@ class Form:
         field = model.model_fields[name]
         annotation, optional = without_none(field.annotation)
         rivals = [other for other in model.one_of if name in model.one_of and other != name]
-        key, label, help = f"{self._prefix}{path}{name}", label_of(model, name), _help(field, path + name, rivals)
+        key, label, help = self._key(model, path, name), label_of(model, name), _help(field, path + name, rivals)
         if get_origin(annotation) is Literal:
             options = [*([NOTHING] if optional else []), *get_args(annotation)]
             chosen = options.index(NOTHING if value is None else value)
@@ -81,10 +81,15 @@ class Form:
             help=help,
             placeholder=NOTHING if optional else "",
             on_change=_give_up,
-            args=(key, [f"{self._prefix}{path}{other}" for other in rivals]),
+            args=(key, [self._key(model, path, other) for other in rivals]),
             persist_state="session",
         )
         return _from_text(text or "", annotation, optional)
+
+    def _key(self, model: type[Component], path: str, name: str) -> str:
+        """Of a setting's widget: what has the same name in another kind is another setting, with a value of its own."""
+        kind = f"{_kind_of(model)}:" if path and "kind" in model.model_fields else ""
+        return f"{self._prefix}{path}{kind}{name}"
 
     def _nested(self, label: str, annotation: Any, value: Any, path: str, help: str) -> Any:
         annotation, optional = without_none(annotation)

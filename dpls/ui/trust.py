@@ -56,4 +56,6 @@ def show_doubts(evaluation: Mapping[str, Any]) -> None:
 
 
 def _coloured(colour: Colour, title: str, sentence: str) -> str:
-    return f":{COLOURS[colour]}-badge[{ICONS[colour]} {escape(title)}] {escape(sentence)}"
+    parts = sentence.split("`")  # a command stands between two of these
+    said = "".join(f"`{part}`" if place % 2 else escape(part) for place, part in enumerate(parts))
+    return f":{COLOURS[colour]}-badge[{ICONS[colour]} {escape(title)}] {said}"
