@@ -1,7 +1,7 @@
 """Objectives: losses against closed forms, batch norm moved by training forwards alone, crafting blind to soft labels."""
 
 import copy
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -10,13 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from dpls.attacks import PGD
 from dpls.component import members
 from dpls.data.split import Batch
-from dpls.methods import PGDAT, TRADES, AnyObjective, Standard
+from dpls.methods import AWP, FGSMRS, MART, NFGSM, PGDAT, TRADES, AnyObjective, Standard
 from dpls.methods.labels import soft_labels
 from dpls.methods.objective import Loss, Objective, soft_cross_entropy
 from dpls.methods.objectives import Plain
@@ -30,10 +29,18 @@ EPS, CLASSES = 0.1, 3
 
 def small(kind: type[Objective], steps: int = 3, eps: float = EPS) -> Objective:
     """The objective as it comes, its attack of few steps and with an eps of its own."""
-    objective = kind()
-    if not hasattr(objective, "attack"):
-        return objective
-    return objective.model_copy(update={"attack": objective.attack.model_copy(update={"steps": steps, "eps": eps})})
+    return shrunk(kind(), steps, eps)
+
+
+def shrunk(objective: Objective, steps: int = 3, eps: float = EPS) -> Objective:
+    update: dict[str, Any] = {}
+    if hasattr(objective, "attack"):
+        update["attack"] = objective.attack.model_copy(update={"steps": steps, "eps": eps})
+    if hasattr(objective, "inner"):
+        update["inner"] = shrunk(objective.inner, steps, eps)
+    if hasattr(objective, "eps"):
+        update["eps"] = eps
+    return objective.model_copy(update=update)
 
 
 def make_net(device: str | torch.device = "cpu") -> nn.Module:
@@ -132,7 +139,7 @@ def test_defect_07_08_batch_norm_is_updated_once_a_training_forward(kind: type[O
     net, passes = probed(make_net())
     run(small(kind), net.train(), make_batch())
     trained = sum(p.training for p in passes)
-    assert updates(net) == {trained}
+    assert updates(net) == {trained // (2 if kind is AWP else 1)}, "an ascent of the weights leaves them alone"
 
 
 @every_objective
@@ -142,7 +149,8 @@ def test_crafting_is_in_eval_mode_and_before_the_training_forwards(kind: type[Ob
     run(objective, net.train(), make_batch())
     flags = [p.training for p in passes]
     assert flags == sorted(flags)
-    if hasattr(objective, "attack"):
+    attacked = getattr(objective, "inner", objective)
+    if hasattr(attacked, "attack"):
         assert 4 <= flags.count(False) <= 5
 
 
@@ -152,8 +160,9 @@ def test_training_sees_the_image_or_one_within_eps_of_it(kind: type[Objective]) 
     batch = make_batch()
     loss = run(small(kind), net.train(), batch)
     seen = [p.x for p in passes if p.training]
-    assert sum(torch.equal(x, batch.x) for x in seen) == (loss.clean is not None)
-    assert all((x - batch.x).abs().max() <= EPS + 1e-6 and x.min() >= 0 and x.max() <= 1 for x in seen)
+    assert any(torch.equal(x, batch.x) for x in seen) == (loss.clean is not None)
+    reach = 3 * EPS if kind is NFGSM else EPS
+    assert all((x - batch.x).abs().max() <= reach + 1e-6 and x.min() >= 0 and x.max() <= 1 for x in seen)
 
 
 @every_objective
@@ -169,10 +178,11 @@ def test_smoothing_never_reaches_the_inner_maximisation(kind: type[Objective]) -
 
 @every_objective
 def test_smoothing_reaches_the_loss(kind: type[Objective]) -> None:
-    """And no more of it than the label: the loss is linear in it."""
+    """And no more of it than the label: the loss is linear in it, where the weights stay what they are."""
     hard, half, soft = (run(small(kind), make_net(), make_batch(), factor).values for factor in (1.0, 0.8, 0.6))
     assert ((soft - hard).abs() > 1e-3).any()
-    torch.testing.assert_close(soft - hard, 2 * (half - hard), rtol=1e-3, atol=1e-5)
+    if kind is not AWP:
+        torch.testing.assert_close(soft - hard, 2 * (half - hard), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [Standard, PGDAT, TRADES])
@@ -192,12 +202,12 @@ def test_an_objective_does_not_touch_the_global_random_state(kind: type[Objectiv
     assert torch.equal(first.values, again.values)
 
 
-@pytest.mark.parametrize("kind", [Standard, PGDAT, TRADES])
+@pytest.mark.parametrize("kind", [Standard, PGDAT, TRADES, FGSMRS, NFGSM])
 def test_without_eps_these_are_standard_training(kind: type[Objective]) -> None:
     net, reference, batch = make_net(), make_net(), make_batch()
     values = run(small(kind, eps=0.0), net, batch, 0.8).values
     expected = run(Standard(), reference, batch, 0.8).values
-    torch.testing.assert_close(values, expected, rtol=0, atol=0 if kind is PGDAT else 1e-6)
+    torch.testing.assert_close(values, expected, rtol=0, atol=1e-6 if kind is TRADES else 0)
     for loss in (values, expected):
         loss.mean().backward()
     for a, b in zip(net.parameters(), reference.parameters(), strict=True):
@@ -217,15 +227,14 @@ def test_crafting_in_low_precision_gives_a_similar_loss(kind: type[Objective], d
 @every_objective
 def test_what_an_objective_says_of_itself(kind: type[Objective]) -> None:
     objective = small(kind, steps=4)
-    assert objective.title and objective.in_words(0.3).startswith(objective.title)
+    assert objective.title and set(objective.title.split()) <= set(objective.in_words(0.3).split())
     net, passes = probed(make_net())
     run(objective, net.train(), make_batch())
-    forwards, trained = len(passes), sum(p.training for p in passes)
-    least = 3 * trained + (forwards - trained)  # a training forward comes back to the weights, a crafting one may
-    assert least <= objective.passes <= least + (forwards - trained)
+    trained = sum(p.training for p in passes)
+    assert objective.training.forward == trained and objective.crafting.forward == len(passes) - trained
 
 
-@pytest.mark.parametrize(("kind", "count"), [(Standard, 1), (PGDAT, 1), (TRADES, 2)])
+@pytest.mark.parametrize(("kind", "count"), [(Standard, 1), (PGDAT, 1), (TRADES, 2), (MART, 2), (FGSMRS, 1), (AWP, 2)])
 def test_training_forwards_of_a_step(kind: type[Objective], count: int) -> None:
     net, passes = probed(make_net())
     run(small(kind), net.train(), make_batch())
@@ -235,48 +244,16 @@ def test_training_forwards_of_a_step(kind: type[Objective], count: int) -> None:
 # What stands around an objective
 
 
-class Elsewhere(nn.Module):
-    """A module with other weights in place of its own; its buffers stay as they are."""
-
-    def __init__(self, module: nn.Module, weights: dict[str, Tensor]) -> None:
-        super().__init__()
-        self.call = lambda x: functional_call(module, weights | {n: b.clone() for n, b in module.named_buffers()}, (x,))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.call(x)
-
-
-class Perturbed(Objective):
-    """Adversarial weight perturbation around another objective, as far as the seam is concerned."""
-
-    kind: Literal["perturbed"] = "perturbed"
-    inner: Plain = PGDAT()
-    gamma: float = 0.01
-
-    def craft(self, net: nn.Module, batch: Batch, noise: Noise, dtype: torch.dtype) -> Tensor:
-        return self.inner.craft(net, batch, noise, dtype)
-
-    def loss(self, forward: nn.Module, batch: Batch, x_adv: Tensor, labels: Tensor) -> Loss:
-        weights = dict(forward.named_parameters())
-        ascended = [name for name, weight in weights.items() if weight.dim() > 1]
-        plain = self.inner.loss(Elsewhere(forward, weights), batch, x_adv, labels).values.mean()
-        gradients = torch.autograd.grad(plain, [weights[name] for name in ascended])
-        for name, gradient in zip(ascended, gradients, strict=True):
-            length = self.gamma * weights[name].detach().norm() / (gradient.norm() + 1e-20)
-            weights[name] = weights[name] + length * gradient
-        return self.inner.loss(Elsewhere(forward, weights), batch, x_adv, labels)
-
-
-@pytest.mark.parametrize("inner", [small(kind) for kind in (Standard, PGDAT, TRADES)], ids=lambda o: o.kind)
+@pytest.mark.parametrize("inner", [small(kind) for kind in members(Plain)], ids=lambda o: o.kind)
 def test_an_objective_can_be_wrapped_and_its_weights_perturbed(inner: Objective) -> None:
-    """From the seam alone: ``craft`` on the net itself, ``loss`` through other weights, gradients for its own."""
+    """``craft`` on the net itself, ``loss`` through other weights, gradients for its own."""
     net, batch = make_net(), make_batch()
     before = copy.deepcopy(net.state_dict())
     plain = run(inner, make_net(), batch).values
-    still, moved = (run(Perturbed(inner=inner, gamma=gamma), net, batch).values for gamma in (0.0, 0.01))
+    still, moved = (run(AWP(inner=inner, gamma=gamma), net, batch).values for gamma in (0.0, 0.01))
     torch.testing.assert_close(still, plain, rtol=1e-5, atol=1e-6)
     assert moved.mean() > plain.mean()
-    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in net.named_parameters())
     moved.mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 

@@ -22,7 +22,11 @@ def add(command: Command, first: str) -> None:
     evaluate.add_argument("--images", type=int, metavar="N", help="a sample of so many images (default: all)")
     evaluate.add_argument("--detach", action="store_true", help=DETACH)
     bench = command("bench", _bench, "measure against a plain float32 loop, side by side")
-    bench.add_argument("what", choices=["train", "attack"], help="an epoch of training, or an attack on a trained net")
+    bench.add_argument(
+        "what",
+        choices=["train", "attack", "passes"],
+        help="an epoch of training, or an attack on a trained net; passes: a step of every objective, counted",
+    )
     add_set(bench, "--set net.depth=28 --set net.width=10")
     bench.add_argument("--json", action="store_true", help="everything, for programs")
     command("doctor", _doctor, "say what this machine can do and what is missing")
@@ -57,6 +61,11 @@ def _said(done: int, total: int, doing: str) -> None:
 
 
 def _bench(args: argparse.Namespace) -> int:
+    if args.what == "passes":
+        from dpls.methods.passes import passes_table
+
+        print(passes_table())
+        return 0
     from dpls.bench import bench
 
     bench(args.what, args.set, args.json, args.runs)

@@ -93,11 +93,15 @@ def training_passes(config: RunConfig, counts: tuple[int, int, int], epochs: int
 
 
 def total_passes(config: RunConfig, counts: tuple[int, int, int]) -> float:
-    """Forward passes' worth of a whole run, evaluations of both checkpoints included."""
+    """Forward passes' worth of a whole run, evaluations of its checkpoints included."""
     training = training_passes(config, counts, config.epochs)
-    also = {"train": counts[TRAIN], "validation": 2 * counts[VALIDATION]}
-    evaluated = 0.0
-    for images, tested in ((2 * counts[TEST], True), (sum(also[part] for part in config.evaluate_also), False)):
+    checkpoints = len(config.checkpoints)
+    also = {"train": (checkpoints - 1) * counts[TRAIN], "validation": checkpoints * counts[VALIDATION]}
+    evaluated = counts[TRAIN] * (checkpoints - 2.0)  # of a mean of weights batch norm is estimated anew
+    for images, tested in (
+        (checkpoints * counts[TEST], True),
+        (sum(also[part] for part in config.evaluate_also), False),
+    ):
         evaluated += images * (1 + sum(_attacked(attack, config) for attack in config.evaluations_of(tested)))
     return training + evaluated
 

@@ -42,7 +42,7 @@ class Bench:
         """The net with the weights of one checkpoint, until those of the next are loaded."""
         path, epoch = find_checkpoint(self.run, checkpoint)
         load_weights(self.parts.net, path)
-        chosen_by = {"best": self.config.chosen_by, "last": "last epoch"}.get(checkpoint, "named by hand")
+        chosen_by = self.config.chosen_by(checkpoint)
         fingerprint = self.run.config()["fingerprint"]
         images = folder_of(data_root(self.run.path.parent), fingerprint)
         trained_on = TrainedOn(self.parts.splits[TRAIN], images)

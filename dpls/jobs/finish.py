@@ -26,7 +26,7 @@ def finish(run: Run, config: RunConfig, dataset: Dataset) -> None:
     check_seal(run, derived=False)
     check_record(run, dataset)
     bench = Bench.of(run, config, dataset)
-    for name in ("best", "last"):
+    for name in config.checkpoints:
         candidate = bench.candidate(name)
         for part in _judged_parts(config, name):
             for attack in (None, *config.evaluations_of(part == TEST)):

@@ -22,15 +22,16 @@ COLUMNS = 400
 
 
 def bytes_of_run(config: RunConfig, sizes: Outline) -> int:
-    """At its largest: the record, full states of all borders and of an epoch more, best weights, tables."""
+    """At its largest: the record, full states of all borders and of an epoch more, weights, tables."""
     from dpls.difficulty.record import RECORDED  # it loads torch, which the estimate's form does only at the end
 
-    images, evaluations = sum(sizes.counts), 2 * (1 + len(config.evaluations)) * (1 + len(config.evaluate_also))
+    images, checkpoints = sum(sizes.counts), len(config.checkpoints)
+    evaluations = checkpoints * (1 + len(config.evaluations)) * (1 + len(config.evaluate_also))
     record = config.epochs * images * sum(dtype.itemsize for dtype in RECORDED.values())
     weights = _bytes_of_weights(config.net, sizes)
-    states = 2 * weights * (len(config.borders) + 1)  # weights and momentum
+    states = checkpoints * weights * (len(config.borders) + 1)  # weights, momentum, and the mean where one is taken
     tables = images * (TABLE + 2 * sizes.classes + EVALUATED * evaluations)
-    return record + states + 2 * weights + tables + config.epochs * PER_EPOCH + SMALL_FILES
+    return record + states + checkpoints * weights + tables + config.epochs * PER_EPOCH + SMALL_FILES
 
 
 def bytes_of_images(config: RunConfig, sizes: Outline) -> int:

@@ -1,20 +1,25 @@
 """What a phase does, as settings without torch.
 
 objective    what every objective shares: craft and loss
-objectives   standard training, PGD-AT, TRADES
+objectives   standard training, PGD-AT, TRADES, MART; the list of what a wrapper may stand around
+single_step  fast adversarial training: FGSM-RS, N-FGSM
+awp          adversarial weight perturbation around any of these
 labels       factors (hard, uniform, DPLS, controls), soft labels, lambda_min from a target mean
 subset       which examples a phase leaves out or trains on alone
 
-A new objective, or what stands around one (``inner: Plain``), is a file here and a name in the union below.
+A new objective is a file here and a name in ``objectives.Plain``; what stands around one (``inner: Plain``) is a file
+here and a name in the union below.
 """
 
 from typing import Annotated
 
 from pydantic import Field
 
-from dpls.methods.objectives import PGDAT, TRADES, Standard
+from dpls.methods.awp import AWP
+from dpls.methods.objectives import MART, PGDAT, TRADES, Plain, Standard
+from dpls.methods.single_step import FGSMRS, NFGSM
 
-AnyObjective = Annotated[Standard | PGDAT | TRADES, Field(discriminator="kind")]
+AnyObjective = Annotated[Plain | AWP, Field(discriminator="kind")]
 """The family that a configuration chooses from."""
 
-__all__ = ["PGDAT", "TRADES", "AnyObjective", "Standard"]
+__all__ = ["AWP", "FGSMRS", "MART", "NFGSM", "PGDAT", "TRADES", "AnyObjective", "Standard"]

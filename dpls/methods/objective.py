@@ -30,6 +30,29 @@ def soft_cross_entropy(logits: "Tensor", labels: "Tensor") -> "Tensor":
     return -(labels * logits.float().log_softmax(1)).sum(1)
 
 
+def loss_at(forward: "nn.Module", x_adv: "Tensor", labels: "Tensor") -> Loss:
+    """The soft cross-entropy at attacked images alone."""
+    logits = forward(x_adv)
+    return Loss(soft_cross_entropy(logits, labels), logits)
+
+
+def climb_cross_entropy(
+    attack: AnyAttack, net: "nn.Module", batch: "Batch", noise: "Noise", dtype: "torch.dtype"
+) -> "Tensor":
+    """(B, C, H, W): the attack up the cross-entropy of the hard label, on the net in eval mode."""
+    from dpls.attacks.goals import CrossEntropyAscent
+    from dpls.nets.frozen import frozen_eval
+
+    return attack(frozen_eval(net, dtype), batch.x, CrossEntropyAscent(batch.y), noise)
+
+
+class Passes(NamedTuple):
+    """Passes of one image through the net: forward, and back again."""
+
+    forward: int
+    backward: int
+
+
 class Objective(Component):
     """A training objective, and what it says of itself."""
 
@@ -44,9 +67,20 @@ class Objective(Component):
         return True
 
     @property
-    def passes(self) -> float:
-        """Forward passes' worth of a step for one image; one to input and weights and back again is worth three."""
+    def crafting(self) -> Passes:
+        """Of ``craft``: back to the image."""
+        return Passes(0, 0)
+
+    @property
+    def training(self) -> Passes:
+        """Of ``loss`` and of what it is for: back to image and weights."""
         raise NotImplementedError
+
+    @property
+    def passes(self) -> float:
+        """Forward passes' worth of a step for one image; back to the image costs one, to image and weights two."""
+        crafting, training = self.crafting, self.training
+        return crafting.forward + crafting.backward + training.forward + 2 * training.backward
 
     def in_words(self, eps: float) -> str:  # noqa: ARG002
         """Its title and, of what attacks, the radius; ``eps``: the run's."""
@@ -67,9 +101,14 @@ class Objective(Component):
 
 
 class Adversarial(Objective):
-    """What trains on attacked images."""
+    """What trains on images that an attack makes."""
 
     attack: AnyAttack
+
+    @property
+    def crafting(self) -> Passes:
+        steps = round(self.attack.passes / 2)
+        return Passes(steps, steps)
 
     def in_words(self, eps: float) -> str:
         return f"{self.title} {show_fraction(eps if self.attack.eps is None else self.attack.eps)}"

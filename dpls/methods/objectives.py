@@ -1,4 +1,4 @@
-"""What training minimises: standard training, PGD-AT, TRADES; without anything around them."""
+"""What training minimises, without anything around it: standard training, PGD-AT, TRADES, MART."""
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -6,7 +6,16 @@ from pydantic import Field
 
 from dpls.attacks import PGD, AnyAttack
 from dpls.component import article
-from dpls.methods.objective import Adversarial, Loss, Objective, soft_cross_entropy
+from dpls.methods.objective import (
+    Adversarial,
+    Loss,
+    Objective,
+    Passes,
+    climb_cross_entropy,
+    loss_at,
+    soft_cross_entropy,
+)
+from dpls.methods.single_step import FGSMRS, NFGSM
 
 if TYPE_CHECKING:
     import torch
@@ -30,8 +39,8 @@ class Standard(Objective):
         return False
 
     @property
-    def passes(self) -> float:
-        return 3
+    def training(self) -> Passes:
+        return Passes(1, 1)
 
     def loss(self, forward: "nn.Module", batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:  # noqa: ARG002
         return Loss(soft_cross_entropy(forward(batch.x), labels), None)
@@ -48,18 +57,14 @@ class PGDAT(Adversarial):
         return "PGD-AT"
 
     @property
-    def passes(self) -> float:
-        return self.attack.passes + 3
+    def training(self) -> Passes:
+        return Passes(1, 1)
 
     def craft(self, net: "nn.Module", batch: "Batch", noise: "Noise", dtype: "torch.dtype") -> "Tensor":
-        from dpls.attacks.goals import CrossEntropyAscent
-        from dpls.nets.frozen import frozen_eval
-
-        return self.attack(frozen_eval(net, dtype), batch.x, CrossEntropyAscent(batch.y), noise)
+        return climb_cross_entropy(self.attack, net, batch, noise, dtype)
 
     def loss(self, forward: "nn.Module", batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:  # noqa: ARG002
-        logits = forward(x_adv)
-        return Loss(soft_cross_entropy(logits, labels), logits)
+        return loss_at(forward, x_adv, labels)
 
 
 class TRADES(Adversarial):
@@ -77,8 +82,13 @@ class TRADES(Adversarial):
         return "TRADES"
 
     @property
-    def passes(self) -> float:
-        return self.attack.passes + 7  # the clean prediction that is climbed from, and two forwards to train by
+    def crafting(self) -> Passes:
+        steps = super().crafting
+        return Passes(steps.forward + 1, steps.backward)  # the clean prediction that is climbed from
+
+    @property
+    def training(self) -> Passes:
+        return Passes(2, 2)
 
     def craft(self, net: "nn.Module", batch: "Batch", noise: "Noise", dtype: "torch.dtype") -> "Tensor":
         import torch
@@ -100,5 +110,43 @@ class TRADES(Adversarial):
         return Loss(soft_cross_entropy(clean, labels) + self.beta * divergence, adversarial)
 
 
-Plain: TypeAlias = Standard | PGDAT | TRADES
+class MART(Adversarial):
+    """BCE(f(x'), label) + beta (1 - p_y(x)) KL(p(x) || p(x')); x' climbs the cross-entropy from x + 0.001 N(0, I).
+
+    Wang et al., 2020, https://openreview.net/forum?id=rklOg6EFwS. BCE is the cross-entropy and, on top of it,
+    -log(1 - the largest probability of a wrong class). The gradient flows through the weight, too, as in its authors'
+    code; the small constants in that code's logarithms are not needed here. A smoothed label enters the cross-entropy
+    alone.
+    """
+
+    kind: Literal["mart"] = "mart"
+    beta: float = Field(6.0, ge=0, le=1000, description="weight of the divergence")
+    attack: AnyAttack = Field(PGD(start="gaussian"), description="inner maximisation")
+
+    @property
+    def title(self) -> str:
+        return "MART"
+
+    @property
+    def training(self) -> Passes:
+        return Passes(2, 2)
+
+    def craft(self, net: "nn.Module", batch: "Batch", noise: "Noise", dtype: "torch.dtype") -> "Tensor":
+        return climb_cross_entropy(self.attack, net, batch, noise, dtype)
+
+    def loss(self, forward: "nn.Module", batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:
+        import torch
+        from torch.nn import functional as F
+
+        clean, adversarial = forward(batch.x), forward(x_adv)
+        log_p, log_q = (z.float().log_softmax(1) for z in (clean, adversarial))
+        y = batch.y[:, None]
+        rival = log_q.scatter(1, y, -torch.inf).argmax(1, keepdim=True)
+        no_rival = log_q.scatter(1, rival, -torch.inf).logsumexp(1)  # log(1 - its probability), exact near 1
+        divergence = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(1)
+        unsure = -log_p.gather(1, y).squeeze(1).expm1()
+        return Loss(soft_cross_entropy(adversarial, labels) - no_rival + self.beta * unsure * divergence, adversarial)
+
+
+Plain: TypeAlias = Standard | PGDAT | TRADES | MART | FGSMRS | NFGSM
 """What a wrapper may stand around."""

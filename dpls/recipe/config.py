@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from dpls.attacks import PGD, PMA, AnyAttack, Attack, Eps, Margins
+from dpls.attacks import PGD, PMA, AnyAttack, Eps, Margins
 from dpls.component import Component, article
 from dpls.data import Data
 from dpls.data.augmentation import Augmentation
@@ -74,6 +74,11 @@ class Phase(Component):
     factors: Factors = Field(Hard(), description="label smoothing; computed once, when the phase starts")
     subset: Subset | None = Field(None, description="which training examples take part; none: all")
     objective: AnyObjective | None = Field(None, description="none: the run's objective")
+    average: bool = Field(
+        False,
+        description="take the weights after each of its epochs into a mean (SWA); it is a checkpoint beside best and"
+        " last",
+    )
 
     @property
     def uses_own_difficulty(self) -> bool:
@@ -192,10 +197,19 @@ class RunConfig(Component):
         return self.phases[-2].until if len(self.phases) > 1 else 0
 
     @property
-    def chosen_by(self) -> str:
-        """How the best checkpoint is chosen, in words, for every number that depends on it."""
-        by = self.selection.attack.title if self.selection.by == "robust" else "clean"
-        return f"validation accuracy, {by}, epochs {self.last_phase_start + 1}-{self.epochs}"
+    def checkpoints(self) -> tuple[str, ...]:
+        """The checkpoints that are evaluated after training."""
+        return ("best", "last", *["average"] * any(phase.average for phase in self.phases))
+
+    def chosen_by(self, checkpoint: str) -> str:
+        """How a checkpoint is chosen, in words, for every number that depends on it; of a resolved configuration."""
+        if checkpoint == "best":
+            by = self.selection.attack.title if self.selection.by == "robust" else "clean"
+            return f"validation accuracy, {by}, epochs {self.last_phase_start + 1}-{self.epochs}"
+        if checkpoint == "average":
+            epochs = [f"{start + 1}-{phase.until}" for start, phase in self.phases_after(0) if phase.average]
+            return f"mean of the weights after epochs {', '.join(epochs)}"
+        return "last epoch" if checkpoint == "last" else "named by hand"
 
     def evaluations_of(self, tested: bool) -> tuple[AnyEvaluation, ...]:
         """The attacks that test images meet, or those that training and validation images do: the judge alone."""
@@ -227,6 +241,6 @@ def _fill_eps(component: C, eps: float) -> C:
         return _fill_eps(value, eps) if isinstance(value, Component) else value
 
     update = {name: fill(getattr(component, name)) for name in type(component).model_fields}
-    if isinstance(component, Attack) and component.eps is None:
+    if getattr(component, "eps", eps) is None:
         update["eps"] = eps
     return component.model_copy(update=update)

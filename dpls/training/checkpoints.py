@@ -114,18 +114,19 @@ def adopt_state(parent: Run, child: Run, epoch: int) -> None:
 
 
 def find_checkpoint(run: Run, name: str) -> tuple[Path, int]:
-    """Path and epoch of 'best', 'last' or a number of epochs."""
-    stored = stored_epochs(run)
+    """Path and epoch of 'best', 'last', 'average' or a number of epochs; of an average the last that is in it."""
+    stored, average = stored_epochs(run), run.checkpoints / "average.safetensors"
     if name == "best":
         path = run.checkpoints / "best.safetensors"
         return path, _epoch_of(path)
+    if name == "average" and average.exists():
+        return average, _epoch_of(average)
     if name == "last" and stored:
         return _weights(run, stored[-1]), stored[-1]
     if name in map(str, stored):  # and not in other digits, which would be another name for the same
         return _weights(run, int(name)), int(name)
-    raise UserError(
-        f"run {run.id} has no checkpoint {name!r}; choose from best, last{''.join(f', {e}' for e in stored)}"
-    )
+    others = ["average"] * average.exists() + [str(epoch) for epoch in stored]
+    raise UserError(f"run {run.id} has no checkpoint {name!r}; choose from {', '.join(['best', 'last', *others])}")
 
 
 def _epoch_of(path: Path) -> int:

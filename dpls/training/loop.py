@@ -5,6 +5,7 @@ Everything goes in through the configuration and the data set, everything comes 
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dpls.data import TEST, TRAIN, VALIDATION, Dataset
-from dpls.data.split import Split
+from dpls.data.split import Batch, Split
 from dpls.device import resolve_device, resolve_precision
 from dpls.difficulty.record import Epoch, observe
 from dpls.errors import UserError
@@ -73,6 +74,8 @@ def train(config: RunConfig, run: Run, dataset: Dataset, watcher: Watcher) -> No
             began = time.perf_counter()
             record = Epoch(len(dataset.labels), parts.device)
             loss = train_epoch(parts, epoch, phase, factors, rows, record, watcher)
+            if phase.average:
+                parts.learner.take_into_average()
             sweep(parts, record)
             row = {
                 "epoch": epoch,
@@ -88,6 +91,9 @@ def train(config: RunConfig, run: Run, dataset: Dataset, watcher: Watcher) -> No
             if epoch > config.last_phase_start and score is not None and score > best:
                 best = score
                 save_weights(parts.net, run.checkpoints / "best.safetensors", epoch)
+            if epoch == config.epochs and parts.learner.average is not None:
+                showings = (batch.x for batch, _, _ in batches(parts, phase, rows, epoch))
+                save_weights(parts.learner.averaged(showings), run.checkpoints / "average.safetensors", epoch)
             save_state(run, epoch, parts.learner)
             run.commit(row)
             run.write_status(epoch=epoch)
@@ -110,19 +116,13 @@ def train_epoch(
     parts: Parts, epoch: int, phase: Phase, factors: Tensor, keep: Tensor, record: Epoch, watcher: Watcher
 ) -> float:
     """One pass over the rows kept, in equal batches; returns the mean loss. Records what training sees anyway."""
-    config, split, learner = parts.config, parts.splits[TRAIN], parts.learner
+    config, learner = parts.config, parts.learner
     objective = config.objective_in(phase, epoch)
-    rows, visits = presentations(parts, phase, keep, epoch)
-    shifts = config.augmentation.draw(Noise(mix(config.seed, epoch, "augmentation"), visits))
-    steps = math.ceil(len(rows) / config.optimiser.batch_size)
-    total = torch.zeros((), device=parts.device)
+    total, count = torch.zeros((), device=parts.device), 0
     learner.net.train()
-    batches = zip(rows.tensor_split(steps), visits.tensor_split(steps), shifts.tensor_split(steps), strict=True)
-    for step, (some, visit, shift) in enumerate(batches):
-        learner.set_learning_rate(learning_rate(config, epoch - 1 + step / steps))
-        batch = split.batch(some)
-        batch = batch._replace(x=config.augmentation(batch.x, shift))
-        ids = split.ids.to(parts.device)[batch.rows]
+    for batch, visit, done in batches(parts, phase, keep, epoch):
+        learner.set_learning_rate(learning_rate(config, epoch - 1 + done))
+        ids = parts.splits[TRAIN].ids.to(parts.device)[batch.rows]
         if config.observing == "presentation":
             with torch.no_grad():
                 record.put(ids, frozen_eval(learner.net, parts.dtype)(batch.x), batch.y)
@@ -137,14 +137,27 @@ def train_epoch(
         if loss.logits_adv is not None:
             record.put(ids, loss.logits_adv, batch.y, "_adv")
         total += loss.values.detach().sum()
-        watcher.images(len(some))
-    mean = float(total) / len(rows)
+        count += len(batch.y)
+        watcher.images(len(batch.y))
+    mean = float(total) / count
     if not math.isfinite(mean):
         raise UserError(
             f"the loss became {mean} in epoch {epoch}; lower optimiser.lr (now {config.optimiser.lr:g})"
             " or set precision=float32"
         )
     return mean
+
+
+def batches(parts: Parts, phase: Phase, keep: Tensor, epoch: int) -> Iterator[tuple[Batch, Tensor, float]]:
+    """An epoch in equal batches, augmented: each with the numbers (B,) of its showings and the share done before."""
+    config, split = parts.config, parts.splits[TRAIN]
+    rows, visits = presentations(parts, phase, keep, epoch)
+    shifts = config.augmentation.draw(Noise(mix(config.seed, epoch, "augmentation"), visits))
+    steps = math.ceil(len(rows) / config.optimiser.batch_size)
+    cut = zip(rows.tensor_split(steps), visits.tensor_split(steps), shifts.tensor_split(steps), strict=True)
+    for step, (some, visit, shift) in enumerate(cut):
+        batch = split.batch(some)
+        yield batch._replace(x=config.augmentation(batch.x, shift)), visit, step / steps
 
 
 def presentations(parts: Parts, phase: Phase, keep: Tensor, epoch: int) -> tuple[Tensor, Tensor]:

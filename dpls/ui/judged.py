@@ -16,7 +16,7 @@ from dpls.ui import address, store
 from dpls.ui.choosing import choose_run
 from dpls.ui.frame import escape, row
 
-CHECKPOINTS = ("best", "last")
+CHECKPOINTS = ("best", "last", "average")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,8 @@ def _of_one_net(found: list[Judged]) -> list[Judged]:
 
 def _checkpoint(run: Run, found: list[Judged]) -> str:
     named = [str(one.said["checkpoint"]) for one in found]
-    files = {"best": run.checkpoints.glob("best.safetensors"), "last": run.checkpoints.glob("epoch_*.safetensors")}
+    stems = {"best": "best", "last": "epoch_*", "average": "average"}
+    files = {name: run.checkpoints.glob(f"{stem}.safetensors") for name, stem in stems.items()}
     there = [name for name in CHECKPOINTS if name in named or any(files[name])]
     names = list(dict.fromkeys([*there, *named])) or ["best"]
     address.bind("checkpoint", names[0], lambda name: name in names, ", ".join(names))

@@ -24,10 +24,9 @@ MEMBERS: tuple[Member, ...] = (
     Member(
         "half_and_half.py",
         "dpls/methods",
-        "dpls/methods/__init__.py",
-        "AnyObjective = Annotated[Standard | PGDAT | TRADES,",
-        "from dpls.methods.half_and_half import HalfAndHalf\n\n"
-        "AnyObjective = Annotated[Standard | PGDAT | TRADES | HalfAndHalf,",
+        "dpls/methods/objectives.py",
+        "Plain: TypeAlias = Standard | PGDAT",
+        "from dpls.methods.half_and_half import HalfAndHalf\n\nPlain: TypeAlias = HalfAndHalf | Standard | PGDAT",
     ),
     Member(
         "worst_loss.py",

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from dpls.attacks import PGD, AnyAttack
-from dpls.methods.objective import Adversarial, Loss, soft_cross_entropy
+from dpls.methods.objective import Adversarial, Loss, Passes, soft_cross_entropy
 
 
 class HalfAndHalf(Adversarial):
@@ -19,8 +19,8 @@ class HalfAndHalf(Adversarial):
         return "Half and half"
 
     @property
-    def passes(self) -> float:
-        return self.attack.passes + 6
+    def training(self) -> Passes:
+        return Passes(2, 2)
 
     def craft(self, net, batch, noise, dtype):
         from dpls.attacks.goals import CrossEntropyAscent
