@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from made_outcomes import Truth, World, of_kind
 
 from dpls.evaluations import trust
 from dpls.evaluations.trust.budget import POINTS
 from dpls.evaluations.trust.card import Card, Line
 from dpls.evaluations.trust.judged import TOO_HIGH
+from dpls.experiments.believed import believed
+from dpls.experiments.outcomes import Outcomes
 from dpls.experiments.outcomes import _kind_of as kind_of
 
 N = 1000
@@ -122,6 +125,34 @@ def test_the_worst_case_is_by_image() -> None:
     assert card.report.low < 0.2 < card.report.high and "all 2 attacks" in card.advice
     assert line(card, "Strongest attack").colour == "red"
     assert "PGD20 is 40.0 points too high" in line(card, "Strongest attack").sentence
+
+
+def test_a_worst_case_of_few_images_is_said_to_rest_on_few() -> None:
+    card = card_of(
+        "margins", margins=judged("margins", 600), a3=judged("A3", 30, 60, settings={"kind": "a3", "eps": EPS})
+    )
+    assert card.report.n == 60 and line(card, "Images").colour == "amber"
+    assert "all attacks have judged 60 of these" in line(card, "Images").sentence
+    assert line(card_of("margins", **GREEN), "Images").colour == "green"
+
+
+def test_an_experiment_says_how_far_pgd_stands_above_its_judge() -> None:
+    """PGD right on 4 more of 400 in one arm at the last epoch, on as many elsewhere."""
+    o = World(train=20, test=400, seeds=2).outcomes({"all images": Truth(), "uniform 0.6": Truth()})
+    o.outcomes.attrs |= {"attack": "Margins10x6, eps 0.1", "pgd": "PGD20, eps 0.1, step 0.025"}
+    for end in ("best", "last"):
+        o.outcomes[f"pgd_{end}"] = o.outcomes[f"attacked_{end}"]
+    tested = (o.outcomes["arm"] == "uniform 0.6") & (o.outcomes["split"] == "test")
+    wrong = o.outcomes[tested & (o.outcomes["attacked_last"] == 0)].groupby("seed").head(4).index
+    o.outcomes.loc[wrong, "pgd_last"] = 1.0
+    lines = {one.title: one for one in believed(of_kind("smoothing"), o)}
+    said = "Margins10x6 decides; PGD20 stands 0.0 (all images, best) to 1.0 points (uniform 0.6, last) above it."
+    assert lines["Strongest attack"].sentence == said and lines["Strongest attack"].colour == "green"
+    assert lines["Images"].sentence == "400 test images, 2 seeds." and lines["Gradients"].colour == "amber"
+    o = Outcomes(o.outcomes, o.scores)
+    o.outcomes.attrs |= {"attack": "PGD20, eps 0.1, step 0.025", "pgd": ""}
+    alone = next(one for one in believed(of_kind("smoothing"), o) if one.title == "Strongest attack")
+    assert alone.colour == "amber" and alone.sentence.startswith("No stronger attack has looked")
 
 
 def test_samples_that_share_no_image_are_not_mixed() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dpls.evaluations.trust import Line as TrustLine
 from dpls.intervals import Difference, Estimate
 
 Agreement = Literal["agrees", "disagrees", "cannot tell", ""]
@@ -113,6 +114,8 @@ class Result:
     by_image: ByImage | None = None
     suggested: float | None = None
     """A lambda_min, where one can be told from hard labels."""
+    trust: Sequence[TrustLine] = ()
+    """What speaks for and against its robust accuracies."""
 
     def table(self) -> pd.DataFrame:
         """Lines as a table for people and for export."""
@@ -158,8 +161,9 @@ class Result:
             *(f"{title}\n\n{table.to_string(index=False)}" for title, table in tables.items()),
             *(_claim_as_text(claim) for claim in self.claims),
             *(f"Note: {note}" for note in self.notes),
+            "\n".join(f"- Trust, {line.title.lower()}: {line.colour}. {line.sentence}" for line in self.trust),
         ]
-        return "\n\n".join(parts)
+        return "\n\n".join(parts).rstrip()
 
 
 def _line_as_text(line: Line) -> str:

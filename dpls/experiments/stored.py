@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 from dpls.component import ENGINE, canonical, digest, validated
 from dpls.errors import UserError
 from dpls.experiments.base import Experiment
+from dpls.experiments.believed import believed
 from dpls.experiments.kinds import checked
 from dpls.experiments.outcomes import Outcomes, gather
 from dpls.experiments.result import Result
@@ -211,7 +212,8 @@ class Stored:
         """What the runs that have finished say."""
         outcomes = self.outcomes()
         try:
-            return self.experiment.summarise(outcomes)
+            result = self.experiment.summarise(outcomes)
+            return replace(result, trust=believed(self.experiment, outcomes))
         except UserError:
             raise
         except Exception as error:  # whatever tables that are damaged make of it

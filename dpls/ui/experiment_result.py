@@ -18,6 +18,7 @@ from dpls.experiments.stored import Stored
 from dpls.ui import download, store
 from dpls.ui.frame import escape
 from dpls.ui.gallery import Tile, gallery
+from dpls.ui.trust import show_trust
 
 MOST_TILES = 24
 MARKS = {
@@ -50,6 +51,7 @@ def show(e: Stored, result: Result) -> None:
     _show_images(e, result.images)
     with st.expander("All numbers", key="numbers"):
         st.dataframe(result.table(), hide_index=True, alt="All numbers of this experiment")
+    show_trust(result.trust)
     for note in result.notes:
         st.caption(escape(note))
 

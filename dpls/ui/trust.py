@@ -1,6 +1,6 @@
 """The trust card of a robust accuracy, drawn; without torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 import streamlit as st
 
 from dpls.errors import UserError
-from dpls.evaluations.trust import Card, Colour, is_defended
+from dpls.evaluations.trust import Card, Colour, Line, is_defended
+from dpls.evaluations.trust.card import COLOURS as COLOURS_IN_ORDER
 from dpls.runs import report
 from dpls.runs.directory import Run
 from dpls.ui import store
@@ -45,8 +46,20 @@ def show_card(card: Card) -> None:
     """Its colour and the sentence that decides it; all lines inside."""
     with st.expander(_coloured(card.colour, card.colour, card.reason)):
         st.markdown(f"**{escape(card.sentence)}** {escape(card.advice)}")
-        for line in card.lines:
-            st.markdown(_coloured(line.colour, line.title, line.sentence))
+        _show_lines(card.lines)
+
+
+def show_trust(lines: Sequence[Line]) -> None:
+    """Of an experiment: its worst colour and the first line that has it; all lines inside."""
+    if lines:
+        worst = max(lines, key=lambda line: COLOURS_IN_ORDER.index(line.colour))
+        with st.expander(_coloured(worst.colour, worst.colour, f"Robust accuracies. {worst.sentence}")):
+            _show_lines(lines)
+
+
+def _show_lines(lines: Sequence[Line]) -> None:
+    for line in lines:
+        st.markdown(_coloured(line.colour, line.title, line.sentence))
 
 
 def show_doubts(evaluation: Mapping[str, Any]) -> None:

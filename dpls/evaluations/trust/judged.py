@@ -78,18 +78,19 @@ def card(name: str, judged: Mapping[str, Judged]) -> Card:
     mine = judged[name]
     beside = [other for key, other in judged.items() if key != name and _is_beside(other.content, mine.content)]
     attacks = [mine, *(other for other in beside if is_attacked(other.content))]
+    worst = worst_case(attacks)
     checks = max((other for other in beside if is_checks(other.content)), key=lambda c: len(c.outcomes), default=None)
     lines = [
         *(lines_of(checks.outcomes, mine.content["settings"].get("eps")) if checks else ()),
         _strongest(attacks, checks),
         *(() if checks else _unchecked(mine)),
-        _images(mine),
+        _images(mine, worst),
         _precision(mine.content),
         _checkpoint(str(mine.content["chosen_by"])),
         *_warnings(mine.content),
     ]
     attack, checkpoint = str(mine.content["attack"]), str(mine.content["checkpoint"])
-    return Card(attack, checkpoint, mine.accuracy, worst_case(attacks), len(attacks), tuple(lines))
+    return Card(attack, checkpoint, mine.accuracy, worst, len(attacks), tuple(lines))
 
 
 def _is_beside(other: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
@@ -107,14 +108,18 @@ def worst_case(attacks: list[Judged]) -> Accuracy:
     return accuracy(together.all(axis=1).to_numpy()) if len(together) else attacks[0].accuracy
 
 
-def _images(mine: Judged) -> Line:
+def _images(mine: Judged, worst: Accuracy) -> Line:
     found, part = mine.accuracy, mine.content.get("split", "test")
-    said = f"{found.n:,} {part} images; the 95 % interval is {100 * (found.high - found.low):.1f} points wide"
+    width = found.high - found.low
+    said = f"{found.n:,} {part} images; the 95 % interval is {100 * width:.1f} points wide"
+    if worst.n < found.n:
+        width = worst.high - worst.low
+        said += f"; all attacks have judged {worst.n:,} of these, where it is {100 * width:.1f}"
     if part == "train":
         return Line("Images", "red", f"{said}. The net was trained on these: it may know them by heart.")
     if part != "test":
         return Line("Images", "amber", f"{said}. The checkpoint was chosen by such images.")
-    if found.high - found.low > WIDE:
+    if width > WIDE:
         return Line("Images", "amber", f"{said}: so few tell little.")
     return Line("Images", "green", f"{said}.")
 
