@@ -88,7 +88,7 @@ class World:
         table["factor"] = np.where(self.ids < self.train, 1.0, np.nan)
         said = np.full(n, f"class {truth.says}") if truth.says is not None else self.said()
         table["predicted"] = said
-        for column in COLUMNS:
+        for column in (column for column in COLUMNS if not column.endswith("average")):
             accuracy = np.full(n, (0.75 if column.startswith("clean") else 0.5) + truth.gain)
             seen_in_training = np.where(trained == EPOCHS, 0.99, truth.unseen)
             accuracy = np.where(self.ids < self.train, seen_in_training, accuracy)

@@ -21,6 +21,7 @@ import torch
 
 from dpls.cli.main import main
 from dpls.data import TRAIN
+from dpls.difficulty.scale import Difficulty
 from dpls.errors import UserError
 from dpls.experiments import cost as costs
 from dpls.experiments.base import ByDifficulty, Experiment
@@ -186,13 +187,14 @@ def test_plans_are_sound(kind: str, scores: str, seeds: int) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_seed_has_the_same_arms_which_differ_in_the_examples_alone(kind: str) -> None:
+def test_every_seed_has_the_same_arms_which_differ_in_examples_and_methods_alone(kind: str) -> None:
     """Order, augmentation, attack noise and first weights come from the run's seed."""
     plan = [run for run in experiment(kind, "seeds=3").plan() if run.arm != "scores"]
     arms = {seed: [run.arm for run in plan if run.seed == seed] for seed in (0, 1, 2)}
     assert arms[0] == arms[1] == arms[2]
     for seed in (0, 1, 2):
-        ours = [run.config.model_copy(update={"phases": ()}) for run in plan if run.seed == seed]
+        apart = {"phases": (), "difficulty": Difficulty()}
+        ours = [run.config.model_copy(update=apart) for run in plan if run.seed == seed]
         kinds = {config.objective.kind: config for config in ours}
         assert all(config == kinds[config.objective.kind] for config in ours)
 

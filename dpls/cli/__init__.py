@@ -1,7 +1,7 @@
 """The command line. Each command imports what it needs, so that a worker locks its run before torch is loaded.
 
 main       from a command line to an exit code
-making     train, experiment, work
+making     train, experiment, compare, work
 checking   evaluate, bench, doctor
 looking    runs, export, scores
 settings   settings

@@ -1,6 +1,7 @@
-"""Commands that make something: train, experiment, work."""
+"""Commands that make something: train, experiment, compare, work."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from dpls.errors import UserError
 from dpls.runs.directory import Run
-from dpls.runs.files import data_root
+from dpls.runs.files import data_root, write_whole
 
 if TYPE_CHECKING:
     from dpls.data import Data
+    from dpls.experiments.base import Experiment
 
 Command: TypeAlias = Callable[[str, object, str], argparse.ArgumentParser]
 """Adds a command: its name, what is called with the arguments, a sentence of help."""
@@ -32,8 +34,11 @@ def add(command: Command, first: str) -> None:
     experiment = command(
         "experiment", _experiment, "run one of the memorization experiments, or a sweep of lambda_min; or go on"
     )
+    compare = command("compare", _compare, "train the methods of the article's table, and put them side by side")
     if first == "experiment":  # the registry takes longer to load than most commands take
         _experiment_arguments(experiment)
+    if first == "compare":
+        _compare_arguments(compare)
     work = command("work", _work, "work on a run directory: start or resume it")
     work.add_argument("directory", type=Path, metavar="DIR", help="e.g. runs/2026-01-31_101500_ab12")
     work.add_argument("--if-queued", action="store_true", help="only if it still waits; then what else waits")
@@ -59,8 +64,28 @@ def _experiment_arguments(experiment: argparse.ArgumentParser) -> None:
     experiment.add_argument("kind", choices=[*KINDS], help="what is compared")
     experiment.add_argument("preset", metavar="PRESET", help=f"{', '.join(PRESETS)}; or what train takes, as the base")
     add_set(experiment, "--set seeds=1 --set base.net.width=16")
+    _how_to_start(experiment)
+
+
+def _how_to_start(experiment: argparse.ArgumentParser) -> None:
     experiment.add_argument("--plan", action="store_true", help="say what it would run and cost, and start nothing")
     experiment.add_argument("--detach", action="store_true", help=DETACH)
+
+
+def _compare_arguments(compare: argparse.ArgumentParser) -> None:
+    from dpls.difficulty.measures import MEASURES
+    from dpls.experiments.kinds import PRESETS
+    from dpls.experiments.kinds.methods import METHODS
+
+    compare.epilog = f"the same as `experiment methods`, once for each eps; its settings: {SETTINGS} methods"
+    compare.add_argument("preset", metavar="PRESET", help=f"{', '.join(PRESETS)}; or what train takes")
+    compare.add_argument("--methods", metavar="A,B", help=f"beside hard labels: {', '.join(METHODS)} (default: all)")
+    compare.add_argument("--measures", metavar="A,B", help=f"DPLS by these, too: {', '.join(MEASURES)}")
+    compare.add_argument("--eps", metavar="E,F", help="attack radii, each trained for: 2/255,4/255 (default: PRESET's)")
+    compare.add_argument("--seeds", metavar="N", help="seeds of each method (default: 5)")
+    compare.add_argument("--to", type=Path, metavar="FILE", help="the table of all eps as .csv or .md")
+    add_set(compare, "--set judge=a3 --set lambda_min=0.3")
+    _how_to_start(compare)
 
 
 def _one_line(text: str) -> str:
@@ -101,13 +126,40 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _experiment(args: argparse.Namespace) -> int:
+    from dpls.experiments.kinds import read_experiment
+
+    return _conduct(read_experiment(args.kind, args.preset, args.set, say=print), args)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from dpls.experiments.kinds import read_experiment
+    from dpls.experiments.kinds.methods import as_text
+    from dpls.experiments.stored import Stored, identify
+
+    if args.to and args.to.suffix not in (".csv", ".md"):
+        raise UserError(f"--to {str(args.to)!r}: tables are written as .csv or .md; name such a file")
+    asked = [
+        f"{name}={json.dumps(given.split(','))}" for name in ("methods", "measures") if (given := getattr(args, name))
+    ]
+    asked += [f"seeds={args.seeds}"] if args.seeds else []
+    radii = [[f"base.eps={eps}"] for eps in args.eps.split(",")] if args.eps else [[]]
+    experiments = [read_experiment("methods", args.preset, [*asked, *radius, *args.set]) for radius in radii]
+    for experiment in experiments:
+        if status := _conduct(experiment, args):
+            return status
+    if args.to and not args.plan and not args.detach:
+        finished = [Stored(args.runs / "experiments" / identify(experiment)) for experiment in experiments]
+        tables = {stored.experiment.base.eps: stored.result().tables for stored in finished}
+        write_whole(args.to, as_text(tables, args.to.suffix == ".csv").encode())
+    return 0
+
+
+def _conduct(experiment: "Experiment", args: argparse.Namespace) -> int:
     from dpls.experiments.conduct import start, submit_all
     from dpls.experiments.cost import check_room_for, cost, said_of_ties
     from dpls.experiments.foreground import work_through
-    from dpls.experiments.kinds import read_experiment
     from dpls.jobs.launchers import launcher
 
-    experiment = read_experiment(args.kind, args.preset, args.set, say=print)
     price = cost(experiment, args.runs)
     if price.new:  # else nothing is read, and the images may be gone
         _say_found(experiment.base.data)

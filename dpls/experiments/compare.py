@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dpls import intervals
 from dpls.experiments.base import ByDifficulty, Experiment
-from dpls.experiments.outcomes import Outcomes, percent
+from dpls.experiments.outcomes import ALL, Outcomes, percent
 from dpls.experiments.result import NOT_YET, Agreement, Dot, Dots, Line
 from dpls.intervals import Difference
 from dpls.methods.subset import Subset
@@ -24,8 +24,13 @@ QUANTITIES = {
     "attacked_last": "attacked, last",
     "pgd_last": "PGD, last",
     "clean_last": "clean, last",
+    "attacked_average": "attacked, average",
+    "pgd_average": "PGD, average",
+    "clean_average": "clean, average",
 }
-"""Columns of outcomes as people call them: the checkpoint chosen on validation images, or the last."""
+"""Columns of outcomes as people call them: the checkpoint chosen on validation images, the last, the weights' mean."""
+HARDEST = 0.1
+"""Share of the training images whose accuracy tells how much is memorized."""
 
 
 def compare(o: Outcomes, group: str, names: Sequence[str], against: str) -> list[Line]:
@@ -38,8 +43,10 @@ def compare(o: Outcomes, group: str, names: Sequence[str], against: str) -> list
 
 
 def _line(o: Outcomes, group: str, name: str, column: str, against: str) -> Line | None:
-    """None where nothing is known of the arm."""
+    """None where nothing is known of the arm. A mean of weights is compared with the last of who has none."""
     right, reference = o.right(name, column), o.right(against, column)
+    if np.isnan(reference).all():
+        reference = o.right(against, column.replace("_average", "_last"))
     if np.isnan(right).all():
         return None
     line = Line(group, name, QUANTITIES[column], intervals.mean(right))
@@ -61,6 +68,30 @@ def seen(o: Outcomes, name: str, column: str, against: str) -> Difference | None
         return None
     first, second = o.right(against, column), o.right(name, column)
     return None if np.isnan(second - first).all() else intervals.difference(first, second)
+
+
+def hardest_of(o: Outcomes) -> NDArray[np.bool_]:
+    """(S, N): the hardest tenth of the training examples of each seed."""
+    difficulty, found = o.score("difficulty"), np.zeros((len(o.seeds), o.count), dtype=bool)
+    for place, row in enumerate(difficulty):
+        order = np.argsort(-row, kind="stable")  # NaN last
+        found[place, order[: round(HARDEST * int((~np.isnan(row)).sum()))]] = True
+    return found
+
+
+def memorized(o: Outcomes, names: Sequence[str]) -> list[Line]:
+    """Accuracy of the hardest tenth of the training images at the last epoch, of all images and of these arms."""
+    hard, found = hardest_of(o), []
+    reference = np.where(hard, o.right(ALL, "clean_last", "train"), np.nan)
+    for name in (name for name in (ALL, *names) if name in o.arms):
+        right = np.where(hard, o.right(name, "clean_last", "train"), np.nan)
+        if np.isnan(right).all():
+            continue
+        line = Line("hardest tenth, training", name, "clean, last", intervals.mean(right))
+        if name != ALL and not np.isnan(right - reference).all():
+            line = line._replace(difference=intervals.difference(reference, right), against=ALL)
+        found.append(line)
+    return found
 
 
 def dots_of(lines: Sequence[Line], title: str, quantities: Sequence[str], x: str, differences: bool) -> Dots:

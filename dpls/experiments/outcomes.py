@@ -3,7 +3,8 @@
 ``outcomes``: a row an example of an arm and seed: arm, seed, id, split, trained (epochs in which it took part), factor
 (of the last phase), predicted, and whether it was right: clean_best, attacked_best (not of training images),
 clean_last, attacked_last (of all); attacked is by the attack that judges. pgd_best, pgd_last: of test images under PGD,
-the article's attack, where it stands beside the judge.
+the article's attack, where it stands beside the judge. The same ending in average: of the mean of the weights, where
+a run takes one. ``attrs["cost"]``: {arm: [seconds of training, passes an image of training]}, means over the seeds.
 ``scores``: a row an example of a seed: seed, id, split, label, class, cause, difficulty, by the runs that chose for it.
 """
 
@@ -18,16 +19,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from dpls.data import PARTS
 from dpls.errors import UserError
 from dpls.evaluations import AnyEvaluation
 from dpls.evaluations.trust import is_attacked
+from dpls.jobs.estimate import training_passes
 from dpls.runs.choice import scores_of
 from dpls.runs.directory import Run
 
 ATTACK: TypeAdapter[AnyEvaluation] = TypeAdapter(AnyEvaluation)
 ALL = "all images"
 UNNAMED = "attacked"
-COLUMNS = ("clean_best", "attacked_best", "pgd_best", "clean_last", "attacked_last", "pgd_last")
+COLUMNS = tuple(f"{kind}_{end}" for end in ("best", "last", "average") for kind in ("clean", "attacked", "pgd"))
 WHICH = {"hardest": "hardest", "easiest": "easiest", "matched": "random"}
 """How people call the choices of a subset; the random one has the class mix of the hardest."""
 CONTROLS: tuple[Literal["uniform", "permuted", "inverted", "hardest"], ...] = (
@@ -94,6 +97,12 @@ class Outcomes:
     def attack(self) -> str:
         """The attack of ``attacked``, with its radius."""
         return str(self.outcomes.attrs.get("attack", UNNAMED))
+
+    @cached_property
+    def cost(self) -> dict[str, list[float]]:
+        """{arm: [seconds of training, forward passes' worth of a training image]}; nothing of earlier versions."""
+        found: dict[str, list[float]] = self.outcomes.attrs.get("cost", {})
+        return found
 
     @cached_property
     def pgd(self) -> str:
@@ -180,6 +189,7 @@ def gather(
     # Runs that only judge attack nothing after training.
     found.attrs["attack"] = next((a for table in tables if (a := table.attrs["attacked"])), UNNAMED)
     found.attrs["pgd"] = next((a for table in tables if (a := table.attrs["pgd"])), "")
+    found.attrs["cost"] = _costs({role: arms[role][0] for role in done}, done)
     return Outcomes(found, pd.concat(scores, ignore_index=True))
 
 
@@ -200,6 +210,17 @@ def _outcomes(run: Run) -> pd.DataFrame:
     found = found.assign(**right)
     found.attrs |= titles
     return found
+
+
+def _costs(arms: Mapping[str, str], runs: Mapping[str, Run]) -> dict[str, list[float]]:
+    """By arm: seconds of training, shared beginnings included, and forward passes' worth of an image; of done runs."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for role, run in runs.items():
+        config, rows = run.recipe().resolved(), run.metrics()
+        counts = tuple(int(count) for count in run.examples()["split"].value_counts().reindex(PARTS, fill_value=0))
+        passes = training_passes(config, (counts[0], counts[1], counts[2]), len(rows)) / max(1, counts[0])
+        found.setdefault(arms[role], []).append((sum(row["seconds"] for row in rows), passes))
+    return {arm: [round(float(mean), 2) for mean in np.mean(costs, axis=0)] for arm, costs in found.items()}
 
 
 def _kind_of(evaluation: Mapping[str, Any], config: Mapping[str, Any]) -> str:

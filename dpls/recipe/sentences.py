@@ -75,8 +75,8 @@ class _Way:
         self._top = model
         self._field: Any = None
         family = self._here
-        for step in location:
-            if isinstance(step, str) and (tagged := [c for c in self._here if kind_of(c) == step]):
+        for place, step in enumerate(location):
+            if place and isinstance(step, str) and (tagged := [c for c in self._here if kind_of(c) == step]):
                 self._here = tagged
                 continue
             self.path.append(str(step))

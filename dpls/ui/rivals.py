@@ -9,6 +9,7 @@ import streamlit as st
 from dpls.errors import UserError
 from dpls.evaluations import compared
 from dpls.evaluations.compared import Judged
+from dpls.experiments.kinds.methods import ARTICLE
 from dpls.intervals import Difference
 from dpls.runs import report
 from dpls.runs.directory import Run
@@ -17,24 +18,6 @@ from dpls.ui.frame import escape
 from dpls.ui.judged import View, every
 
 SHOWN_FIRST = 3
-ARTICLE = pd.DataFrame(
-    [
-        ("CIFAR-10, PGD-AT", "hard labels", 87.19, 56.44, 51.80),
-        ("CIFAR-10, PGD-AT", "pruning", 86.44, 56.18, 52.56),
-        ("CIFAR-10, PGD-AT", "label smoothing", 86.96, 57.20, 51.99),
-        ("CIFAR-10, PGD-AT", "DPLS", 87.13, 58.43, 54.03),
-        ("CIFAR-100, PGD-AT", "hard labels", 62.88, 31.82, 27.36),
-        ("CIFAR-100, PGD-AT", "pruning", 62.28, 31.64, 28.05),
-        ("CIFAR-100, PGD-AT", "label smoothing", 63.02, 32.26, 27.67),
-        ("CIFAR-100, PGD-AT", "DPLS", 62.95, 35.10, 29.33),
-        ("STL-10, TRADES", "hard labels", 66.40, 36.27, 33.16),
-        ("STL-10, TRADES", "pruning", 65.39, 37.39, 34.91),
-        ("STL-10, TRADES", "label smoothing", 66.49, 37.89, 33.99),
-        ("STL-10, TRADES", "DPLS", 65.63, 39.94, 36.06),
-    ],
-    columns=["images", "method", "clean", "PGD-20", "A3"],
-)
-"""What the article reports, percent."""
 
 
 def show(view: View) -> None:

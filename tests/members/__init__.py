@@ -40,7 +40,7 @@ MEMBERS: tuple[Member, ...] = (
         "halves.py",
         "dpls/experiments/kinds",
         "dpls/experiments/kinds/__init__.py",
-        "= (Pruning, Subsets, Membership, Smoothing)",
-        "= (Pruning, Subsets, Membership, Smoothing, __import__('dpls.experiments.kinds.halves', fromlist=['_']).Halves)",
+        "= (Pruning, Subsets, Membership, Methods, Smoothing)",
+        "= (Pruning, Subsets, Membership, Methods, Smoothing, __import__('dpls.experiments.kinds.halves', fromlist=['_']).Halves)",
     ),
 )

@@ -4,21 +4,16 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from dpls import intervals
 from dpls.component import Fractional
 from dpls.experiments.base import Experiment, Planned
-from dpls.experiments.compare import about, agreement, compare, seen, sentence
+from dpls.experiments.compare import about, agreement, compare, memorized, seen, sentence
 from dpls.experiments.outcomes import ALL, CONTROLS, Outcomes, role_of, smoothed
-from dpls.experiments.result import NOT_YET, Chart, Claim, Dot, Dots, Line, Result, Series
+from dpls.experiments.result import NOT_YET, Chart, Claim, Dot, Dots, Result, Series
 from dpls.intervals import Difference
 from dpls.methods.labels import DPLS, Control
-
-HARDEST = 0.1
-"""Share of the training images whose accuracy tells how much is memorized."""
-
 
 WHY_PGD_DIFFERS = (
     "PGD sees other gains than the judge: smoothing leads the gradient of the cross-entropy astray, which PGD follows,"
@@ -85,7 +80,7 @@ class Smoothing(Experiment):
         lines = compare(o, "lambda_min", [smoothed(value) for value in grid], ALL)
         if self.control in grid:
             lines += compare(o, f"controls of {self.control:g}", self.controls, smoothed(self.control or 0))
-        lines += _memorized(self, o)
+        lines += memorized(o, [smoothed(value) for value in self.values] + self.controls)
         suggestion = suggest(self, o)
         claims = [_rule(suggestion), *_against_uniform(self, o)] if suggestion else [_nothing_yet()]
         suggested = suggestion.lambda_min if suggestion else None
@@ -157,34 +152,6 @@ def _over_uniform(e: Smoothing, o: Outcomes, column: str) -> Difference | None:
 
 def _points(difference: Difference) -> str:
     return f"{100 * difference.value:+.1f} ± {100 * difference.half:.1f} points, {difference.counts}"
-
-
-# What is memorized
-
-
-def hardest_of(o: Outcomes) -> NDArray[np.bool_]:
-    """(S, N): the hardest tenth of the training examples of each seed."""
-    difficulty, found = o.score("difficulty"), np.zeros((len(o.seeds), o.count), dtype=bool)
-    for place, row in enumerate(difficulty):
-        order = np.argsort(-row, kind="stable")  # NaN last
-        found[place, order[: round(HARDEST * int((~np.isnan(row)).sum()))]] = True
-    return found
-
-
-def _memorized(e: Smoothing, o: Outcomes) -> list[Line]:
-    """Accuracy of the hardest tenth of the training images at the last epoch."""
-    hard, found = hardest_of(o), []
-    names = [ALL, *(smoothed(value) for value in e.values), *e.controls]
-    reference = np.where(hard, o.right(ALL, "clean_last", "train"), np.nan)
-    for name in (name for name in names if name in o.arms):
-        right = np.where(hard, o.right(name, "clean_last", "train"), np.nan)
-        if np.isnan(right).all():
-            continue
-        line = Line("hardest tenth, training", name, "clean, last", intervals.mean(right))
-        if name != ALL and not np.isnan(right - reference).all():
-            line = line._replace(difference=intervals.difference(reference, right), against=ALL)
-        found.append(line)
-    return found
 
 
 # Charts and claims
