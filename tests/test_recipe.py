@@ -220,7 +220,7 @@ REFUSED = {
     "schedule.decays=100": "schedule.decays = 100 is not a list; write all of it as JSON, e.g. 'schedule.decays=[1, 2]'",
     "phases=[]": "phases = [] is too short: it needs at least 1",
     "phases.1=5": "it has settings inside; set one of them: phases.1.average, phases.1.factors",
-    "data.source=digits": "data.source = 'digits' is not allowed: it has settings inside; set data.source.kind=cifar10 or digits",
+    "data.source=digits": "data.source = 'digits' is not allowed: it has settings inside; set data.source.kind=cifar10 or cifar100 or digits",
     "net=null": "net = null is not allowed: it has settings inside; set net.kind=preact_resnet18 or small_cnn",
     "net.depth=10": "net has no setting 'depth'; choose from kind, normalise, width; or set net.kind=wide_resnet first",
     "phases.1.factors.how=permuted": "or set phases.1.factors.kind=control first, which has it",

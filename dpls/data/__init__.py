@@ -3,7 +3,7 @@
 A new source is a file here with a ``DataSource``, and a name in ``Source``.
 
 dataset    the data set in memory, as every source returns it
-photos, digits, benchmarks, own/    the sources; own/: folders and arrays of one's own
+photos, digits, benchmarks/, own/   the sources; benchmarks/: as published; own/: folders and files of one's own
 found      what lies where a source looks, in sentences
 probes     planted causes of difficulty
 doubles    images that are there twice
@@ -21,7 +21,10 @@ from pydantic import Field
 
 from dpls.component import Component, Fractional, canonical, validated
 from dpls.data import cache
-from dpls.data.benchmarks import Cifar10, FashionMnist
+from dpls.data.benchmarks.cifar import Cifar10, Cifar100
+from dpls.data.benchmarks.fashion import FashionMnist
+from dpls.data.benchmarks.stl10 import Stl10
+from dpls.data.benchmarks.svhn import Svhn
 from dpls.data.dataset import PARTS, TEST, TRAIN, VALIDATION, Dataset
 from dpls.data.digits import Digits
 from dpls.data.doubles import doubles
@@ -38,6 +41,7 @@ __all__ = [
     "TRAIN",
     "VALIDATION",
     "Cifar10",
+    "Cifar100",
     "Data",
     "Dataset",
     "Digits",
@@ -46,9 +50,13 @@ __all__ = [
     "Npz",
     "Photos",
     "Source",
+    "Stl10",
+    "Svhn",
 ]
 
-Source = Annotated[Photos | Digits | Folder | Npz | Cifar10 | FashionMnist, Field(discriminator="kind")]
+Source = Annotated[
+    Photos | Digits | Folder | Npz | Cifar10 | Cifar100 | Svhn | Stl10 | FashionMnist, Field(discriminator="kind")
+]
 
 
 def apportion(sizes: Sequence[int], total: int) -> NDArray[np.int64]:

@@ -58,6 +58,7 @@ WORDS = {
     "AutoAttack.targets": "Classes aimed at",
     "Control.lambda_min": "Smallest factor",
     "Cifar10.path": "Folder of the published files",
+    "Cifar100.path": "Folder of the published files",
     "DiffPure.chain": "Strides back",
     "DiffPure.eot": "Draws a gradient is averaged over",
     "DiffPure.t": "How far images are noised",
@@ -77,9 +78,11 @@ WORDS = {
     "RayS.stop_when_broken": "Stop once it is broken",
     "Schedule.factor": "Each drop multiplies by",
     "Selection.by": "Chosen by accuracy",
+    "Stl10.path": "Folder of the published files",
     "Subset.action": "What happens to them",
     "Subset.scores": "By the difficulty of runs",
     "Subset.which": "Which images",
+    "Svhn.path": "Folder of the published files",
     "Uniform.factor": "Mass left on the label",
 }
 """By a setting's name, or by its component's and its own where the same name means something else."""
@@ -87,6 +90,7 @@ WORDS = {
 KINDS = {
     "a3": "A3",
     "cifar10": "CIFAR-10, as published",
+    "cifar100": "CIFAR-100, as published",
     "control": "Control",
     "digits": "Digits that come with scikit-learn",
     "dpls": "In proportion to difficulty",
@@ -101,6 +105,8 @@ KINDS = {
     "rays": "RayS",
     "small_cnn": "Small convolutional network",
     "standard": "Standard training, no attack",
+    "stl10": "STL-10, as published",
+    "svhn": "SVHN, as published",
     "trades": "TRADES",
     "uniform": "The same for all",
     "wide_resnet": "Wide ResNet",

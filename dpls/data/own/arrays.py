@@ -63,7 +63,7 @@ def as_images(arrays: Mapping[str, NDArray[Any]], size: int | None) -> tuple[lis
     if wanted and shapes != [(wanted, wanted)]:
         found = first([f"{width} by {height}" for height, width in shapes])
         said.append(f"Of images of {found} pixels the centred square was resized to {wanted} (data.source.size).")
-        images = [_resized(x, wanted) for x in images]
+        images = [resized(x, wanted) for x in images]
     if len({x.shape[1] for x in images}) > 1:  # grey beside colour
         images = [np.repeat(x, 3, axis=1) if x.shape[1] == 1 else x for x in images]
     return [np.ascontiguousarray(x) for x in images], said
@@ -127,7 +127,7 @@ def _over_white(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.rint(x[:, :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
 
-def _resized(x: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def resized(x: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """uint8 (N, C, size, size), as files are."""
     found = np.empty((len(x), x.shape[1], size, size), dtype=np.uint8)
     for row, image in enumerate(x):
