@@ -156,8 +156,8 @@ def test_a_mixed_folder(mixed: Path, tmp_path: Path) -> None:
 
 
 def test_decoding_in_threads_keeps_the_order(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dpls.data.own.folder.SMALL_FILE", 0)
-    monkeypatch.setattr("dpls.data.own.folder.CHUNK", 4)
+    monkeypatch.setattr("dpls.data.own.gathering.SMALL_FILE", 0)
+    monkeypatch.setattr("dpls.data.own.gathering.CHUNK", 4)
     data = Folder(path=str(mixed), size=24)()
     paths = [path for name in "abc" for path in sorted((mixed / "train" / name).glob("0*"))]
     for image, path in zip(data.images, paths, strict=False):

@@ -52,7 +52,7 @@ FILES: dict[str, tuple[str, str | bytes, str]] = {
     "a name too long": ("y.json", '{"base": "demo", "' + "k y" * 3000 + '": 1}', "a run has no setting 'k yk y"),
     **{
         f"{kind}: {what}": ("p.json", source(kind, path), expected)
-        for kind in ("folder", "npz", "cifar10", "cifar100", "svhn", "stl10", "fashion_mnist")
+        for kind in ("folder", "parquet", "npz", "cifar10", "cifar100", "svhn", "stl10", "fashion_mnist")
         for what, path, expected in (
             ("nobody's home", "~nosuchuser/x", "there is no home folder for '~nosuchuser' in '~nosuchuser/x'"),
             ("a zero byte", r"a\u0000b", r"the path 'a\x00b' holds a zero byte"),

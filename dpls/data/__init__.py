@@ -31,6 +31,7 @@ from dpls.data.doubles import doubles
 from dpls.data.found import first, needed, too_few
 from dpls.data.own.folder import Folder
 from dpls.data.own.npz import Npz
+from dpls.data.own.parquet import Parquet
 from dpls.data.photos import Photos
 from dpls.data.probes import Probe, plant
 from dpls.errors import UserError
@@ -48,6 +49,7 @@ __all__ = [
     "FashionMnist",
     "Folder",
     "Npz",
+    "Parquet",
     "Photos",
     "Source",
     "Stl10",
@@ -55,7 +57,8 @@ __all__ = [
 ]
 
 Source = Annotated[
-    Photos | Digits | Folder | Npz | Cifar10 | Cifar100 | Svhn | Stl10 | FashionMnist, Field(discriminator="kind")
+    Photos | Digits | Folder | Parquet | Npz | Cifar10 | Cifar100 | Svhn | Stl10 | FashionMnist,
+    Field(discriminator="kind"),
 ]
 
 

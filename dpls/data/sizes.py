@@ -13,13 +13,15 @@ import numpy as np
 MOST_PIXELS = 50_000_000
 """Of one image, as it is decoded."""
 MOST_ARRAYS = 8 * 2**30
-"""Bytes of the arrays of images in one .npz file, unpacked."""
+"""Bytes of the arrays of images in one .npz file, unpacked; of the images of parquet files, decoded."""
+MOST_GROUP = 4 * 2**30
+"""Bytes of a column in a row group of a parquet file of images, unpacked."""
 MOST_SCORES = 2**30
 """Bytes of a file of scores, unpacked."""
 MOST_FILE = 256 * 2**20
 """Bytes of a file of scores as it lies there."""
 MOST_ROWS = 20_000_000
-"""Rows of a file of scores."""
+"""Rows of a file of scores, or of parquet files of images."""
 
 
 class Claim(NamedTuple):

@@ -38,13 +38,9 @@ class Stl10(Published):
         return dict([*datasets.STL10.train_list, *datasets.STL10.test_list])
 
     def _open(self, datasets: ModuleType, root: Path, train: bool, download: bool = False) -> Any:
-        reader = datasets.STL10
+        reader: Any = datasets.STL10
         if not download:  # torchvision wants the 2.8 GB of unlabelled images beside the others, and reads them for md5
-
-            class Labelled(datasets.STL10):  # type: ignore[misc]
-                train_list = reader.train_list[:2]
-
-            reader = Labelled
+            reader = type("Labelled", (reader,), {"train_list": reader.train_list[:2]})
         return reader(root, split="train" if train else "test", download=download)
 
     def _read(self, datasets: ModuleType, found: Mapping[str, Path]) -> Dataset:  # noqa: ARG002

@@ -1,6 +1,7 @@
-"""One image file to one small image: turned, cropped, resized; and what its pixels held before."""
+"""One encoded image to one small image: turned, cropped, resized; and what its pixels held before."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,10 @@ MOVING = ("GIF", "TIFF", "WEBP")  # not MPO: cameras add a small preview to a JP
 PNG_START, BITS_PER_SAMPLE, MAX_SAMPLE = b"\x89PNG\r\n\x1a\n", 258, 281  # the last two: TIFF tags
 
 
+Encoded = str | Path | bytes
+"""The path of an image file, or what is in one."""
+
+
 class Broken(Exception):
     """A file that is no image, or a damaged one; why."""
 
@@ -28,18 +33,18 @@ class Decoded(NamedTuple):
     several: bool
 
 
-def decode(path: str | Path, size: int, white: Mapping[Kind, float] = FULL) -> Decoded:
+def decode(encoded: Encoded, size: int, white: Mapping[Kind, float] = FULL) -> Decoded:
     """The first image of a file: turned as its EXIF says, its centred square resized, antialiased; 8 bits.
 
     white: the value that becomes 255. Transparency is laid over white. Raises Broken.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as file:
             # JPEG can decode at 1/2, 1/4 or 1/8; twice the wanted size is left for the resize to average.
             file.draft(None, (2 * size, 2 * size))
             check_image(*file.size)
             several = file.format in MOVING and getattr(file, "n_frames", 1) > 1
-            says = _said_white(file, path)
+            says = _said_white(file, encoded)
             image, levels = _to_eight_bits(ImageOps.exif_transpose(file), says, white)
     except UnidentifiedImageError as error:
         raise Broken("no image inside") from error
@@ -84,7 +89,7 @@ def _to_eight_bits(image: Image.Image, says: float | None, white: Mapping[Kind, 
     return image, levels
 
 
-def _said_white(file: Image.Image, path: str | Path) -> float | None:
+def _said_white(file: Image.Image, encoded: Encoded) -> float | None:
     """The highest value that a file of 16 bits says it can hold, in the values it is decoded to; None: it says nothing.
 
     PNG says how many bits are significant (sBIT), TIFF how many there are or which value is the highest.
@@ -96,11 +101,17 @@ def _said_white(file: Image.Image, path: str | Path) -> float | None:
         highest = max(np.atleast_1d(tags.get(MAX_SAMPLE, 0)).tolist())
         return float(highest) or (2.0**bits - 1 if bits < 16 else None)
     if file.format == "PNG" and (deep or any("16B" in str(tile) for tile in getattr(file, "tile", []))):
-        with Path(path).open("rb") as start:
-            bits = _significant_bits(start.read(4096))
+        bits = _significant_bits(_start(encoded))
         # Pillow keeps the upper byte of a colour image of 16 bits.
         return None if not 1 < bits < 16 else 2.0**bits - 1 if deep else float(max(1, (2**bits - 1) >> 8))
     return None
+
+
+def _start(encoded: Encoded) -> bytes:
+    if isinstance(encoded, bytes):
+        return encoded[:4096]
+    with Path(encoded).open("rb") as file:
+        return file.read(4096)
 
 
 def _significant_bits(start: bytes) -> int:

@@ -1,66 +1,19 @@
 """A folder of images, one folder a class, as a source."""
 
-import os
-import warnings
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from itertools import chain, repeat
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field
 
 from dpls.data.dataset import Dataset
-from dpls.data.found import Found, counted, first
-from dpls.data.own.decoding import Broken, decode
+from dpls.data.found import Found
+from dpls.data.own.gathering import Encodings, gather
 from dpls.data.own.layout import LAYOUT, Listed, Listing, list_images
-from dpls.data.own.levels import FULL, Kind, Levels, balance
 from dpls.data.source import DataSource, path_of
 from dpls.errors import UserError
 from dpls.text import display
-
-SMALL_FILE = 32 * 1024  # bytes
-CHUNK = 128  # files a thread decodes before it asks for more
-MOST_BROKEN = 0.5  # share of files that cannot be read; beyond it the folder is not what it seems
-NAMED = 30  # broken files that are named
-
-
-class Seen(NamedTuple):
-    """What decoding tells of a file. levels: None where it is broken; why says how then."""
-
-    levels: Levels | None
-    is_grey: bool = True
-    several: bool = False
-    why: str = ""
-
-
-def _threads(files: Sequence[Listed]) -> int:
-    """Threads to decode with. Small files are bound by the interpreter: two threads took a third longer than one."""
-    some = files[:: max(1, len(files) // 100)]
-    mean_size = sum(file.size for file in some) / len(some)
-    return 1 if mean_size < SMALL_FILE else min(8, os.cpu_count() or 1)
-
-
-def _decode_into(
-    images: NDArray[np.uint8], start: int, files: Sequence[Listed], white: Mapping[Kind, float]
-) -> list[Seen]:
-    """Fill rows start, start + 1, ... but those of broken files. images: uint8 (N, 1 or 3, size, size)."""
-    channels, size = images.shape[1:3]
-    seen = []
-    for row, file in enumerate(files, start):
-        try:
-            image, levels, several = decode(file.path, size, white)
-        except Broken as error:
-            seen.append(Seen(None, why=str(error)))
-            continue
-        seen.append(Seen(levels, image.mode == "L", several))
-        pixels = np.asarray(image.convert("L") if channels == 1 else image)
-        images[row] = pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels
-    return seen
 
 
 class Folder(DataSource):
@@ -82,38 +35,19 @@ class Folder(DataSource):
     def __call__(self) -> Dataset:
         """Every image that can be read, by part, class and file name. Raises UserError where most cannot."""
         files = self._listing.files
-        images, seen = self._decoded(FULL)
-        broken = [f"{self._name(file)} ({one.why})" for file, one in zip(files, seen, strict=True) if not one.levels]
-        if len(broken) > MOST_BROKEN * len(files):
-            raise UserError(
-                f"{len(broken):,} of {len(files):,} files in {display(self.path)!r} cannot be read as images:"
-                f" {first(broken, NAMED)}; replace or remove them"
-            )
-        white, said = balance(one.levels for one in seen if one.levels)
-        if white != FULL:
-            images, seen = self._decoded(white)
-        kept = np.array([one.levels is not None for one in seen])
-        if self.channels == "auto" and all(one.is_grey for one in seen):
-            images = images[:, :1].copy()
+        names = [self._name(file) for file in files]
+        paths = [file.path for file in files]
+        mean_size = sum(file.size for file in files) / len(files)
+        encodings = Encodings(lambda: [paths], names, mean_size, display(self.path))
+        images, kept, said = gather(encodings, self.size, self.channels)
         dataset = Dataset.of(
             images,
-            np.array([file.label for file in files], dtype=np.int64),
-            np.array([file.part for file in files], dtype=np.uint8),
+            np.array([file.label for file in files], dtype=np.int64)[kept],
+            np.array([file.part for file in files], dtype=np.uint8)[kept],
             self._listing.classes,
-            np.array([self._name(file) for file in files]),
+            np.array(names)[kept],
         )
-        return (dataset.take(kept) if broken else dataset).saying(*_left_out(broken), *said, *_frames(seen))
-
-    def _decoded(self, white: Mapping[Kind, float]) -> tuple[NDArray[np.uint8], list[Seen]]:
-        """uint8 (N, C, size, size), black where a file is broken, and what was seen in each."""
-        files = self._listing.files
-        images = np.zeros((len(files), 1 if self.channels == 1 else 3, self.size, self.size), dtype=np.uint8)
-        starts = range(0, len(files), CHUNK)
-        chunks = (files[start : start + CHUNK] for start in starts)
-        with warnings.catch_warnings(), ThreadPoolExecutor(_threads(files)) as pool:
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a limit of our own
-            seen = list(chain.from_iterable(pool.map(_decode_into, repeat(images), starts, chunks, repeat(white))))
-        return images, seen
+        return dataset.saying(*said)
 
     def stamp(self) -> str:
         """Path, size and time of every image file: what the images depend on beside the settings."""
@@ -151,14 +85,3 @@ class Folder(DataSource):
         if not root.is_dir():
             raise UserError(f"there is no folder {self.path!r}; give the path of a folder that holds {LAYOUT}")
         return list_images(self._root, self.smallest_class)
-
-
-def _left_out(broken: Sequence[str]) -> list[str]:
-    if not broken:
-        return []
-    return [f"Left out, cannot be read as an image: {counted(len(broken), 'file')}, namely {first(broken, NAMED)}."]
-
-
-def _frames(seen: Sequence[Seen]) -> list[str]:
-    count = sum(one.several for one in seen)
-    return [f"{counted(count, 'file')} with several frames or pages: the first was taken."] if count else []
