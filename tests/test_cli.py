@@ -205,7 +205,7 @@ def bad_npz(path: Path) -> Path:
 
 
 BEFORE_THE_START = {
-    "unknown preset": (["train", "demmo"], "unknown preset 'demmo'; choose a preset (classroom, classroom-experiment, demo"),
+    "unknown preset": (["train", "demmo"], "unknown preset 'demmo'; choose a preset (cifar10-quick, classroom, classroom-experiment, demo"),
     "unknown setting": (["train", "demo", "--set", "optimiser.lrr=1"], "no setting 'lrr'; choose from batch_size, lr,"),
     "unknown top setting": (["train", "demo", "--set", "epochs=5"], "a run has no setting 'epochs'; choose from"),
     "unknown kind": (["train", "demo", "--set", "net.kind=resnet99"], "net.kind 'resnet99' is unknown; choose from"),
@@ -249,10 +249,10 @@ BEFORE_THE_START = {
     "subset before the record": (["train", "demo", '--set=phases.0.subset={"which":"hardest","share":0.1}'], "first phase cannot use difficulty"),
     "nothing attacked": (["train", "demo-standard", "--set=difficulty.adversarial=true"], "needs a first phase that attacks"),
     "bench setting": (["bench", "train", "--set", "depth=4"], "bench has no setting 'depth'; choose from"),
-    "a folder to train": (["train", "TMP"], "'TMP' is a folder; choose a preset (classroom,"),
+    "a folder to train": (["train", "TMP"], "'TMP' is a folder; choose a preset (cifar10-quick, classroom,"),
     "a table to train": (["train", "NPZ"], "unknown file, which is neither .toml nor .json, 'NPZ'; choose a preset"),
-    "a base that is a number": (["train", "BASE"], "BASE: base = 3 is not the name of a preset or a file; choose from classroom"),
-    "a base that takes itself over": (["train", "SELF"], "takes itself over; choose from classroom"),
+    "a base that is a number": (["train", "BASE"], "BASE: base = 3 is not the name of a preset or a file; choose from cifar10-quick, classroom"),
+    "a base that takes itself over": (["train", "SELF"], "takes itself over; choose from cifar10-quick, classroom"),
     "a file of runs": (["runs", "--runs", "NPZ"], "'NPZ' is a file; --runs, and DPLS_RUNS, take a folder of runs"),
     "a run that two match": (["runs", "2026", "--runs", "TMP"], "2 runs begin or end with '2026'; choose from 2026-"),
     "attack setting": (["evaluate", "latest", "--set", "stepz=2"], "pgd has no setting 'stepz'; choose from eps, kind, restarts, start, step, steps"),

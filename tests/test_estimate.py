@@ -83,7 +83,7 @@ def test_an_estimate_is_exact_for_the_run_it_comes_from(tmp_path: Path) -> None:
 def test_every_preset_whose_images_are_known_has_an_estimate(preset: str, tmp_path: Path) -> None:
     settings = read_settings(preset)
     c = make_config(override(settings, ["device=cpu"]))
-    if c.data.source.kind in ("folder", "cifar10"):
+    if not c.data.source.is_embedded:
         return
     found = estimate(c, list_runs(RECORDED), tmp_path / "data")
     assert (found is None) == (c.data.source.kind == "digits"), "digits are not known before they are read once"

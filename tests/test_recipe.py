@@ -160,6 +160,26 @@ def test_paper_preset_is_the_articles_recipe() -> None:
     assert config.phases[1].factors.lambda_min == 0.5
 
 
+@pytest.mark.parametrize(
+    ("name", "differs"),
+    [
+        ("paper-cifar100", {"data"}),
+        ("paper-svhn", {"data", "augmentation", "optimiser"}),
+        ("paper-stl10", {"data", "augmentation"}),
+        ("cifar10-quick", {"data", "net", "objective", "selection", "schedule", "phases"}),
+    ],
+)
+def test_the_recipe_for_another_set_is_the_articles_but_for_what_it_says(name: str, differs: set[str]) -> None:
+    config, article = make_config(read_settings(name)), paper()
+    assert {
+        field for field in type(config).model_fields if getattr(config, field) != getattr(article, field)
+    } == differs
+    assert config.augmentation.flip == (name != "paper-svhn"), "a digit mirrored is none"
+    assert config.phases[-1].factors == article.phases[-1].factors
+    ends = (config.counted_epochs, *config.schedule.decays)
+    assert [end / config.epochs for end in ends] == pytest.approx([90 / 110, 100 / 110, 105 / 110], abs=0.02)
+
+
 def test_learning_rate_steps_down_after_the_decay_epochs() -> None:
     schedule = Schedule(decays=(100, 105))
     assert [schedule.scale(e, 110) for e in (0, 99.99, 100, 104.5, 105, 109)] == pytest.approx(

@@ -21,11 +21,11 @@ def source(kind: str, path: str) -> str:
 
 
 FILES: dict[str, tuple[str, str | bytes, str]] = {
-    "base is a number": ("n.toml", "base = 3", "base = 3 is not the name of a preset or a file; choose from classroom"),
+    "base is a number": ("n.toml", "base = 3", "base = 3 is not the name of a preset or a file; choose from cifar10-quick, classroom"),
     "base is a list": ("l.toml", 'base = ["demo"]', 'base = ["demo"] is not the name'),
     "base is a table": ("d.json", '{"base": {"a": 1}}', 'base = {"a": 1} is not the name'),
-    "base is itself": ("self.toml", 'base = "HERE/self.toml"', "takes itself over; choose from classroom"),
-    "base is a ring": ("ring.toml", 'base = "HERE/other.toml"', "takes itself over; choose from classroom"),
+    "base is itself": ("self.toml", 'base = "HERE/self.toml"', "takes itself over; choose from cifar10-quick, classroom"),
+    "base is a ring": ("ring.toml", 'base = "HERE/other.toml"', "takes itself over; choose from cifar10-quick, classroom"),
     "base is deep": ("b.json", '{"base":' + "[" * DEEP + "]" * DEEP + "}", "b.json cannot be read as JSON: tables and lists"),
     "base has no home": ("h.json", '{"base": "~nosuchuser/x.toml"}', "there is no file '~nosuchuser/x.toml'"),
     "base has a zero byte": ("z.json", r'{"base": "a\u0000.toml"}', r"a\x00.toml cannot be read as TOML"),

@@ -96,9 +96,10 @@ class Parquet(DataSource):
         """Looked for once, so that stamp and pixels are of the same files; ``Data`` asks a fresh object each time."""
         if not self.path.strip():
             raise UserError(f"data.source.path is empty; give the path of {LAYOUT}")
+        path = path_of(self.path)
         if display(self.path) != self.path:
             raise UserError(f"the path {display(self.path)} is not UTF-8 text; rename it")
-        return find_shards(path_of(self.path))
+        return find_shards(path)
 
     @cached_property
     def _parts(self) -> list[int]:
