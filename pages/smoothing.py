@@ -51,7 +51,7 @@ def judge(mean: float, classes: int) -> tuple[str, Literal["green", "orange", "o
 
 with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 - lambda_min) \\* difficulty."):
     s = select()
-    ids = s.facts.ids(TRAIN)
+    ids = s.facts.scored()
     difficulty = s.difficulty[ids]
     classes = len(s.facts.classes)
 

@@ -22,7 +22,7 @@ from torchvision import datasets
 
 from dpls.cli.main import main
 from dpls.component import Component
-from dpls.data import PARTS, TEST, TRAIN, Cifar10, Cifar100, Data, FashionMnist, Stl10, Svhn
+from dpls.data import PARTS, TEST, TRAIN, UNLABELLED, Cifar10, Cifar100, Data, FashionMnist, Stl10, Svhn
 from dpls.data.benchmarks import fashion as clothes
 from dpls.data.benchmarks.published import Published
 from dpls.errors import UserError
@@ -300,6 +300,19 @@ def test_stl10_is_read_as_it_was_published_by_column(others: dict, tmp_path: Pat
     assert small.images.shape == (60, 3, 32, 32)
     means = data.images.reshape(60, 3, 32, 3, 32, 3).mean(axis=(3, 5))
     assert np.corrcoef(small.images.ravel(), means.ravel())[0, 1] > 0.8, "the whole image, smaller"
+
+
+def test_the_unlabelled_images_of_stl10_come_where_they_are_asked_for(others: dict, tmp_path: Path) -> None:
+    source = written(tmp_path, others[Stl10], Stl10).model_copy(update={"unlabelled": True})
+    data = source()
+    assert data.part.tolist() == [TRAIN] * 40 + [TEST] * 20 + [UNLABELLED] * 5
+    assert (data.labels[60:] == -1).all() and (data.true_labels[60:] == -1).all()
+    columns = np.frombuffer(others[Stl10]["unlabeled_X.bin"], dtype=np.uint8).reshape(5, 3, 96, 96)
+    assert (data.images[64, 0] == columns[4, 0].T).all()
+    (tmp_path / "stl10_binary" / "unlabeled_X.bin").write_bytes(bytes(27648))
+    assert "unlabeled_X.bin is damaged or not of STL-10" in refusal(source)
+    (tmp_path / "stl10_binary" / "unlabeled_X.bin").unlink()
+    assert "test_y.bin and unlabeled_X.bin" in refusal(source)
 
 
 @pytest.mark.parametrize("source", READERS)

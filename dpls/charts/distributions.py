@@ -101,10 +101,10 @@ def by_class(
 
 
 def shares(names: Sequence[str], values: NDArray[np.floating], label: str, colour: str, most: int = 6) -> go.Figure:
-    """The largest shares of a distribution over classes as bars, largest on top; the label's own is always there, and
-    what is left to all others together comes last."""
+    """The largest shares of a distribution over classes as bars, largest on top; the label's own (if it is not "") is
+    always there, and what is left to all others together comes last."""
     order = np.argsort(-values, kind="stable")[: most if len(names) > most + 1 else None].tolist()
-    if names.index(label) not in order:
+    if label and names.index(label) not in order:
         order[-1] = names.index(label)
     shown, labels = values[order].tolist(), plain([names[k] for k in order])
     colours = [colour if names[k] == label else GREY for k in order]

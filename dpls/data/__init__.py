@@ -6,6 +6,7 @@ dataset    the data set in memory, as every source returns it
 photos, digits, benchmarks/, own/   the sources; benchmarks/: as published; own/: folders and files of one's own
 found      what lies where a source looks, in sentences
 probes     planted causes of difficulty
+unlabelled hidden labels, and those that another run says
 doubles    images that are there twice
 cache      decoded data sets on disk, found by their content
 """
@@ -25,7 +26,7 @@ from dpls.data.benchmarks.cifar import Cifar10, Cifar100
 from dpls.data.benchmarks.fashion import FashionMnist
 from dpls.data.benchmarks.stl10 import Stl10
 from dpls.data.benchmarks.svhn import Svhn
-from dpls.data.dataset import PARTS, TEST, TRAIN, VALIDATION, Dataset
+from dpls.data.dataset import PARTS, SPLITS, TEST, TRAIN, UNLABELLED, VALIDATION, Dataset
 from dpls.data.digits import Digits
 from dpls.data.doubles import doubles
 from dpls.data.found import first, needed, too_few
@@ -34,12 +35,16 @@ from dpls.data.own.npz import Npz
 from dpls.data.own.parquet import Parquet
 from dpls.data.photos import Photos
 from dpls.data.probes import Probe, plant
+from dpls.data.source import DataSource
+from dpls.data.unlabelled import Pseudo, hide, pseudo_labelled, read_answers
 from dpls.errors import UserError
 
 __all__ = [
     "PARTS",
+    "SPLITS",
     "TEST",
     "TRAIN",
+    "UNLABELLED",
     "VALIDATION",
     "Cifar10",
     "Cifar100",
@@ -104,8 +109,8 @@ class Data(Component):
     """The images of a run, split into training, validation and test.
 
     Order: the test share is taken where the source has no test images, then the validation share where it has none,
-    then the limits, then the probes. So validation and test are the same images with and without probes. An
-    example's id is its row in the final data set.
+    then the limits, then labels are hidden, then the probes are planted. So validation and test are the same images
+    with and without these. An example's id is its row in the final data set.
     """
 
     source: Source = Field(Photos(), description="Where the images come from.")
@@ -121,6 +126,12 @@ class Data(Component):
         None, ge=2, description="Train on this many images only, drawn from each class in proportion."
     )
     test_limit: int | None = Field(None, ge=2, description="Test on this many images only, drawn likewise.")
+    hidden: Fractional = Field(
+        0, ge=0, lt=1, description="Share of the training images, the same of each class, whose label is hidden."
+    )
+    pseudo: Pseudo | None = Field(
+        None, description="Train on the images without labels, too, by what another run says; none: leave them alone."
+    )
 
     def __call__(self, root: Path) -> tuple[Dataset, str]:
         """The data set, as read-only memory maps, and its fingerprint; kept in ``root`` and built only once."""
@@ -129,11 +140,9 @@ class Data(Component):
         key = self._key(stamp)
         if known := cache.recall(root, key):
             return known
-        source, images = cache.open_source(root, cache.key_of(canonical(settings), stamp), settings)
-        final = self._compose(source)
-        final = final.saying(*doubles(final, cache.image_hashes(final.images)))
-        meta = {"data": self.model_dump(mode="json")}
-        fingerprint = cache.store(root, final, meta, images if final.images is source.images else None)
+        made = self._with_pseudo(root, self.pseudo) if self.pseudo else self._from_source(root, settings, stamp)
+        final, images = made
+        fingerprint = cache.store(root, final, {"data": self.model_dump(mode="json")}, images)
         cache.remember(root, key, fingerprint)
         return cache.open_dataset(root, fingerprint), fingerprint
 
@@ -145,6 +154,20 @@ class Data(Component):
     def _key(self, stamp: str) -> str:
         return cache.key_of(canonical(validated(self)), stamp)
 
+    def _from_source(self, root: Path, settings: DataSource, stamp: str) -> tuple[Dataset, Path | None]:
+        """The final data set, and the file that holds just its images, where there is one already."""
+        source, images = cache.open_source(root, cache.key_of(canonical(settings), stamp), settings)
+        final = self._compose(source)
+        final = final.saying(*doubles(final, cache.image_hashes(final.images)))
+        return final, images if final.images is source.images else None
+
+    def _with_pseudo(self, root: Path, pseudo: Pseudo) -> tuple[Dataset, Path | None]:
+        """Likewise, of the same images with what a run has said of them."""
+        plain, fingerprint = self.model_copy(update={"pseudo": None})(root)
+        folder = cache.folder_of(root, fingerprint)
+        classes = read_answers(folder, pseudo.run, plain)
+        return pseudo_labelled(plain, classes, pseudo.run), folder / cache.IMAGES
+
     def _compose(self, source: Dataset) -> Dataset:
         """The final data set; its images are the source's own array where none was changed or left out."""
         _check_classes_suffice(source)
@@ -152,6 +175,9 @@ class Data(Component):
         dataset = self._take(dataset, VALIDATION, self.validation)
         dataset = self._keep(dataset, TRAIN, self.limit)
         dataset = self._keep(dataset, TEST, self.test_limit)
+        if self.hidden:
+            count = round(self.hidden * len(dataset.ids(TRAIN)))
+            dataset = hide(dataset, sample(dataset, TRAIN, count, self.seed, "hidden"))
         _check_every_class(dataset)
         return plant(dataset, self.probes, self.seed)
 

@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 PARTS = ("train", "validation", "test")
-TRAIN, VALIDATION, TEST = range(3)
+TRAIN, VALIDATION, TEST, UNLABELLED = range(4)
+SPLITS = (*PARTS, "unlabelled")
+"""Every part an example may be of. Nothing is trained, chosen or judged on the unlabelled ones."""
+NO_LABEL = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,11 +17,11 @@ class Dataset:
     """Images with labels, and which part each belongs to. An example's id is its row here, in every part.
 
     images: uint8 (N, C, H, W), C = 1 or 3.
-    labels: int64 (N,), what training sees.
-    part: uint8 (N,), index into PARTS.
+    labels: int64 (N,), what training sees; -1 of the unlabelled part.
+    part: uint8 (N,), index into SPLITS.
     classes: names by label.
     cause: (N,) str, the probe planted in the example, "" where none was.
-    true_labels: int64 (N,), the label before a probe changed it.
+    true_labels: int64 (N,), the label before a probe changed it, or it was hidden; -1 where nobody knows.
     files: (N,) str, the file an image came from, relative to its source; "" where it has none.
     said: what a person should know of the images, in sentences; no part of what they are.
     """

@@ -3,16 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dpls.data.dataset import PARTS, TEST, TRAIN, VALIDATION, Dataset
+from dpls.data.dataset import PARTS, TEST, TRAIN, UNLABELLED, VALIDATION, Dataset
 from dpls.data.found import counted, first
 
 
 def doubles(dataset: Dataset, hashes: NDArray[np.bytes_]) -> list[str]:
-    """Sentences on images whose pixels, as they are trained on, are equal; planted ones are left aside.
+    """Sentences on images whose pixels, as they are trained on, are equal; planted and unlabelled ones are left aside.
 
     hashes: (N,), of the content of each image (``cache.image_hashes``).
     """
-    rows = np.flatnonzero(dataset.cause == "")
+    rows = np.flatnonzero((dataset.cause == "") & (dataset.part != UNLABELLED))
     _, content, counts = np.unique(hashes[rows], return_inverse=True, return_counts=True)
     rows, content = rows[counts[content] > 1], content[counts[content] > 1]
     if not len(rows):

@@ -27,12 +27,17 @@ def path_of(text: str) -> Path:
 
 
 class Outline(NamedTuple):
-    """What a data set will be like before it is made: images by part, channels, height and width, classes."""
+    """What a data set will be like before it is made: images by part, channels, size, classes, and without a label."""
 
     counts: tuple[int, int, int]
     channels: int
     size: int
     classes: int
+    unlabelled: int = 0
+
+    @property
+    def images(self) -> int:
+        return sum(self.counts) + self.unlabelled
 
 
 class DataSource(Component):

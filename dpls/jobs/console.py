@@ -7,6 +7,7 @@ from typing import Any
 from tqdm import tqdm
 
 from dpls.data import TEST, TRAIN, VALIDATION, Dataset
+from dpls.data.unlabelled import images_an_epoch
 from dpls.difficulty.verdict import chance_of
 from dpls.jobs.estimate import passes_a_step
 from dpls.recipe import RunConfig
@@ -21,7 +22,7 @@ class Console:
 
     def __init__(self, run: Run, config: RunConfig, dataset: Dataset) -> None:
         labels = dataset.labels[dataset.ids(TRAIN)]
-        epochs, images = config.epochs, len(labels)
+        epochs, images = config.epochs, images_an_epoch(dataset, config.data.pseudo)
         self._run = run
         self._config = config
         self._chance = chance_of(labels)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dpls.attacks import Attack
-from dpls.data import PARTS, TEST, TRAIN, VALIDATION, Dataset
+from dpls.data import TEST, TRAIN, UNLABELLED, VALIDATION, Dataset
 from dpls.data.cache import open_dataset
 from dpls.data.source import Outline
 from dpls.device import resolve_device
@@ -34,9 +34,9 @@ class Duration(NamedTuple):
 
 def outline_of(dataset: Dataset) -> Outline:
     """Of a data set that is there."""
-    counts = [len(dataset.ids(part)) for part in range(len(PARTS))]
+    train, validation, test, unlabelled = (len(dataset.ids(part)) for part in (TRAIN, VALIDATION, TEST, UNLABELLED))
     _, channels, size, _ = dataset.images.shape
-    return Outline((counts[0], counts[1], counts[2]), channels, size, len(dataset.classes))
+    return Outline((train, validation, test), channels, size, len(dataset.classes), unlabelled)
 
 
 def sizes_of(config: RunConfig, root: Path) -> Outline | None:

@@ -7,7 +7,10 @@ import logging
 from statistics import median
 from typing import Any
 
-from dpls.data import PARTS, TEST, TRAIN, VALIDATION, Dataset
+from dpls.data import PARTS, TEST, TRAIN, UNLABELLED, VALIDATION, Dataset
+from dpls.data.cache import folder_of
+from dpls.data.split import Split
+from dpls.data.unlabelled import keep_answers
 from dpls.device import resolve_device, resolve_precision
 from dpls.evaluations.judge import probabilities
 from dpls.jobs.estimate import outline_of, speed
@@ -16,7 +19,7 @@ from dpls.machine import hardware, versions
 from dpls.recipe import RunConfig
 from dpls.runs.agreement import check_record, check_seal, seal
 from dpls.runs.directory import Run
-from dpls.runs.files import write_json
+from dpls.runs.files import data_root, write_json
 
 log = logging.getLogger("dpls")
 
@@ -32,10 +35,22 @@ def finish(run: Run, config: RunConfig, dataset: Dataset) -> None:
             for attack in (None, *config.evaluations_of(part == TEST)):
                 log.info(bench.judge(candidate, attack, part, told=shown(run, attack, name)))
         if name == "best":
-            run.write_probabilities(probabilities(bench.parts.net, bench.parts.splits))
+            _keep_what_it_says(bench)
     bench.write_table()
     write_manifest(run, config, dataset)
     seal(run)
+
+
+def _keep_what_it_says(bench: Bench) -> None:
+    """Of every image; beside these, the classes of those without a label, for runs that take them for labels."""
+    run, dataset = bench.run, bench.dataset
+    bare = dataset.ids(UNLABELLED)
+    unlabelled = [Split.of(dataset, UNLABELLED, bench.parts.device)] if len(bare) else []
+    said = probabilities(bench.parts.net, [*bench.parts.splits, *unlabelled])
+    run.write_probabilities(said)
+    if len(bare):
+        images = folder_of(data_root(run.path.parent), run.config()["fingerprint"])
+        keep_answers(images, run.id, said[bare].argmax(1))
 
 
 def _judged_parts(config: RunConfig, checkpoint: str) -> list[int]:

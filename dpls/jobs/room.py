@@ -25,7 +25,7 @@ def bytes_of_run(config: RunConfig, sizes: Outline) -> int:
     """At its largest: the record, full states of all borders and of an epoch more, weights, tables."""
     from dpls.difficulty.record import RECORDED  # it loads torch, which the estimate's form does only at the end
 
-    images, checkpoints = sum(sizes.counts), len(config.checkpoints)
+    images, checkpoints = sizes.images, len(config.checkpoints)
     evaluations = checkpoints * (1 + len(config.evaluations)) * (1 + len(config.evaluate_also))
     record = config.epochs * images * sum(dtype.itemsize for dtype in RECORDED.values())
     weights = _bytes_of_weights(config.net, sizes)
@@ -36,7 +36,7 @@ def bytes_of_run(config: RunConfig, sizes: Outline) -> int:
 
 def bytes_of_images(config: RunConfig, sizes: Outline) -> int:
     """In the cache: what the source decodes to, and once more where images are planted or left out."""
-    data, images = config.data, sum(sizes.counts)
+    data, images = config.data, sizes.images
     copies = 2 if data.probes or data.limit or data.test_limit else 1
     return images * copies * (sizes.channels * sizes.size**2 + COLUMNS)
 

@@ -38,6 +38,8 @@ def hash_at(config: RunConfig, epoch: int, fingerprint: str) -> str:
     """
     config = validated(config).resolved()
     shared = {name: value for name, value in canonical(config).items() if name not in NOT_SHARED}
+    if config.data.pseudo:  # which images, the fingerprint says; how many of them an epoch shows, it does not
+        shared["pseudo"] = config.data.pseudo.share
     chain = digest(ENGINE, fingerprint, shared, config.schedule.warmup)
     merged: list[tuple[dict[str, Any], list[list[float]]]] = []
     for number in range(epoch):

@@ -21,10 +21,13 @@ Ids = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
 
-def choice_at(config: RunConfig, run: Run, start: int, ids: Ids, labels: Ids, classes: int) -> Choice:
+def choice_at(
+    config: RunConfig, run: Run, start: int, ids: Ids, labels: Ids, classes: int, own: NDArray[np.bool_]
+) -> Choice:
     """What the phase that starts after ``start`` epochs trains with: as it was kept, else from the record up to there.
 
-    ids, labels: (n,), of the training examples; the choice is by row of these.
+    ids, labels: (n,), of the training examples; the choice is by row of these. own: (n,), whose label is no
+    pseudo-label; the others all take part, with the factor 1.
     """
     kept = run.factors(start)
     if kept is not None:
@@ -34,10 +37,14 @@ def choice_at(config: RunConfig, run: Run, start: int, ids: Ids, labels: Ids, cl
             )
         return kept
     _, phase = config.phases_after(start)[0]
+    chosen = Choice(np.ones(len(ids)), np.ones(len(ids), dtype=bool))
+    ids, labels = ids[own], labels[own]
     difficulty = np.full(len(ids), np.nan)
     if phase.factors.needs_difficulty:
         difficulty = difficulty_of(config, run, ids, start)[ids]
-    return Choice(phase.factors(difficulty, classes), kept_of(config, run, phase.subset, ids, labels, start))
+    chosen.factors[own] = phase.factors(difficulty, classes)
+    chosen.kept[own] = kept_of(config, run, phase.subset, ids, labels, start)
+    return chosen
 
 
 def difficulty_of(config: RunConfig, run: Run, train_ids: Ids, epochs: int) -> Scores:

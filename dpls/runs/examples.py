@@ -5,7 +5,8 @@ import io
 import numpy as np
 import pandas as pd
 
-from dpls.data import PARTS, TRAIN, Dataset
+from dpls.data import SPLITS, TRAIN, Dataset
+from dpls.data.unlabelled import has_own_label
 from dpls.difficulty.measures import MEASURES, visits
 from dpls.difficulty.signals import signals_of
 from dpls.errors import UserError
@@ -18,15 +19,15 @@ from dpls.runs.files import write_whole
 
 def build_examples(config: RunConfig, run: Run, dataset: Dataset, hashes: np.ndarray) -> pd.DataFrame:
     """A row per example of every split, in order of ids; the columns are listed in docs/architecture.md."""
-    train_ids = dataset.ids(TRAIN)
+    labelled = dataset.ids(TRAIN)[has_own_label(dataset)]
     epochs = min(config.counted_epochs, len(run.metrics()))
     record = run.dynamics(epochs)
     columns: dict[str, np.ndarray] = {
         "id": run.ids(),
         "hash": np.char.decode(hashes, "ascii"),
-        "split": np.array(PARTS)[dataset.part],
+        "split": np.array(SPLITS)[dataset.part],
         "label": dataset.labels,
-        "class": np.array(dataset.classes)[dataset.labels],
+        "class": np.array([*dataset.classes, ""])[dataset.labels],  # the last is that of the label -1
         "cause": dataset.cause,
         "path": dataset.files,
     }
@@ -38,7 +39,7 @@ def build_examples(config: RunConfig, run: Run, dataset: Dataset, hashes: np.nda
         for name, measure in MEASURES.items():
             columns[name + suffix] = measure.compute(signals)
     chosen = _chosen(config, run, dataset)
-    difficulty = _difficulty_or_nan(config, run, train_ids, epochs)
+    difficulty = _difficulty_or_nan(config, run, labelled, epochs)
     columns |= {"trained": chosen["trained"], "difficulty": difficulty, "factor": chosen["factor"]}
     table = pd.DataFrame(columns)
     said = run.probabilities()
@@ -60,11 +61,11 @@ def _chosen(config: RunConfig, run: Run, dataset: Dataset) -> dict[str, np.ndarr
     """
     ids, trained = dataset.ids(TRAIN), np.zeros(len(dataset.labels), dtype=np.int64)
     factors = np.full(len(dataset.labels), np.nan)
-    epochs = len(run.metrics())
+    epochs, own = len(run.metrics()), has_own_label(dataset)
     for start, phase in config.phases_after(0):
         if start >= epochs:  # it has not begun
             break
-        chosen = choice_at(config, run, start, ids, dataset.labels[ids], len(dataset.classes))
+        chosen = choice_at(config, run, start, ids, dataset.labels[ids], len(dataset.classes), own)
         trained[ids] += (min(phase.until, epochs) - start) * chosen.kept
         factors[ids] = chosen.factors
     return {"trained": trained, "factor": factors}

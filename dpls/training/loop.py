@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dpls.data import TEST, TRAIN, VALIDATION, Dataset
 from dpls.data.split import Batch, Split
+from dpls.data.unlabelled import has_own_label, images_an_epoch
 from dpls.device import resolve_device, resolve_precision
 from dpls.difficulty.record import Epoch, observe
 from dpls.errors import UserError
@@ -35,6 +36,8 @@ class Parts:
 
     config: RunConfig
     splits: tuple[Split, Split, Split]
+    own: Tensor
+    """bool (n,), by row of the training split: whose label is no pseudo-label."""
     classes: int
     learner: Learner
     device: torch.device
@@ -67,7 +70,8 @@ def train(config: RunConfig, run: Run, dataset: Dataset, watcher: Watcher) -> No
     """Trains until the last epoch, from wherever the run stands."""
     parts = build(config, dataset)
     done, best = resume(config, run, len(dataset.labels), parts.learner)
-    watcher.images(done * len(parts.splits[TRAIN]))
+    shown = images_an_epoch(dataset, config.data.pseudo)
+    watcher.images(done * shown)
     for start, phase in config.phases_after(done):
         factors, rows = factors_and_rows(parts, run, start)
         for epoch in range(max(done, start) + 1, phase.until + 1):
@@ -84,7 +88,7 @@ def train(config: RunConfig, run: Run, dataset: Dataset, watcher: Watcher) -> No
                 **summary(parts, record, epoch),
             }
             seconds = time.perf_counter() - began
-            row |= {"seconds": round(seconds, 3), "images_per_second": round(len(parts.splits[TRAIN]) / seconds, 1)}
+            row |= {"seconds": round(seconds, 3), "images_per_second": round(shown / seconds, 1)}
 
             run.write_dynamics(epoch, record.numpy())
             score = row[config.selection.column]
@@ -107,7 +111,8 @@ def factors_and_rows(parts: Parts, run: Run, start: int) -> tuple[Tensor, Tensor
     They are kept with the run: what a phase has begun with, it goes on with.
     """
     train = parts.splits[TRAIN]
-    chosen = choice_at(parts.config, run, start, train.ids.cpu().numpy(), train.labels.cpu().numpy(), parts.classes)
+    ids, labels, own = (column.cpu().numpy() for column in (train.ids, train.labels, parts.own))
+    chosen = choice_at(parts.config, run, start, ids, labels, parts.classes, own)
     run.write_factors(start, chosen)
     return torch.from_numpy(chosen.factors).float().to(parts.device), torch.from_numpy(np.flatnonzero(chosen.kept))
 
@@ -163,15 +168,27 @@ def batches(parts: Parts, phase: Phase, keep: Tensor, epoch: int) -> Iterator[tu
 def presentations(parts: Parts, phase: Phase, keep: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
     """Rows (B,) in the order an epoch shows them, and a number (B,) for the noise of each showing: its id at first.
 
-    With ``refill`` as many as there are training examples: what is kept comes again, in another order each time.
+    With ``refill`` as many as there are training examples: what is kept comes again, in another order each time. Those
+    with pseudo-labels are drawn beside the others, as many as their share asks for, and mixed among them.
     """
-    split, ids = parts.splits[TRAIN], parts.splits[TRAIN].ids.cpu()[keep]
-    rounds = math.ceil(len(split) / len(keep)) if phase.subset and phase.subset.refill else 1
-    numbers = [ids + turn * (int(split.ids.max()) + 1) for turn in range(rounds)]
+    config, own = parts.config, parts.own[keep]
+    count = int(parts.own.sum()) if phase.subset and phase.subset.refill else int(own.sum())
+    rows, visits = turns(parts, keep[own], epoch, count)
+    if config.data.pseudo:
+        more = turns(parts, keep[~own], epoch, config.data.pseudo.shown(count))
+        rows, visits = torch.cat([rows, more[0]]), torch.cat([visits, more[1]])
+        order = Noise(mix(config.seed, epoch, "mixture"), visits).order()
+        rows, visits = rows[order], visits[order]
+    return rows, visits
+
+
+def turns(parts: Parts, some: Tensor, epoch: int, count: int) -> tuple[Tensor, Tensor]:
+    """Rows (count,) and their numbers: some rows in the order of an epoch, again in another where there are too few."""
+    split, ids = parts.splits[TRAIN], parts.splits[TRAIN].ids.cpu()[some]
+    numbers = [ids + turn * (int(split.ids.max()) + 1) for turn in range(math.ceil(count / len(some)))]
     orders = [Noise(mix(parts.config.seed, epoch, "order"), number).order() for number in numbers]
-    rows = torch.cat([keep[order] for order in orders])
+    rows = torch.cat([some[order] for order in orders])
     visits = torch.cat([number[order] for number, order in zip(numbers, orders, strict=True)])
-    count = len(split) if rounds > 1 else len(rows)
     return rows[:count], visits[:count]
 
 
@@ -217,7 +234,8 @@ def build(config: RunConfig, dataset: Dataset) -> Parts:
     net = config.net(channels, classes, generator(config.seed, "initialisation"), splits[TRAIN].pixel_statistics())
     net = net.to(device).to(memory_format=torch.channels_last)
     dtype = resolve_precision(config.precision, device)
-    return Parts(config, splits, classes, Learner.of(net, config), device, dtype)
+    own = torch.from_numpy(has_own_label(dataset))
+    return Parts(config, splits, own, classes, Learner.of(net, config), device, dtype)
 
 
 def learning_rate(config: RunConfig, epoch: float) -> float:

@@ -37,7 +37,7 @@ def tiles(
     facts, said = s.facts, s.run.probabilities()
     found = []
     for example in ids.tolist():
-        label, note = facts.classes[facts.labels[example]], ""
+        label, note = facts.label_of(example), ""
         difficulty = "unseen" if np.isnan(s.difficulty[example]) else f"{s.difficulty[example]:.2f}"
         title = f"image {example}, labelled {label}, difficulty {difficulty}"
         if said is not None:

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from plotly.graph_objects import Figure
 
 from dpls import charts
-from dpls.data import PARTS, TRAIN
+from dpls.data import SPLITS, TRAIN
+from dpls.data.unlabelled import PSEUDO
 from dpls.difficulty.measures import MEASURES
 from dpls.ui import store
 from dpls.ui.frame import escape, shielded
@@ -21,6 +22,7 @@ CAUSES = {
     "occlusion": "a part was covered",
     "blend": "it was blended with an image of another class",
     "twin": "it is a copy of another image, with another label",
+    "pseudo-label": "its label is what another run said",
     "rare": "it belongs to a rare sub-population",
 }
 
@@ -85,10 +87,10 @@ def _arrows(order: NDArray[np.int64], example: int) -> None:
 
 def _what(s: Selection, example: int) -> None:
     facts = s.facts
-    label = facts.classes[facts.labels[example]]
+    label = facts.label_of(example) or "no label"
     if facts.images is not None:
         large(facts.images[example], 240, f"image {example}, labelled {label}")
-    st.markdown(f"**{escape(label)}** · image {example} · {PARTS[facts.part[example]]}")
+    st.markdown(f"**{escape(label)}** · image {example} · {SPLITS[facts.part[example]]}")
     if np.isnan(s.difficulty[example]):
         why = "The file has no score for it" if s.is_imported else "Never seen"
         st.markdown(f"{why}: it has no difficulty.")
@@ -96,8 +98,9 @@ def _what(s: Selection, example: int) -> None:
         st.markdown(f"Difficulty **{s.difficulty[example]:.3f}**, {s.rank(example)}")
     cause = facts.cause_of(example)
     if cause:
-        st.markdown(f":orange-badge[planted: {cause}] {CAUSES.get(cause, 'it was made hard on purpose')}.")
-        if facts.true_labels[example] != facts.labels[example]:
+        badge = cause if cause == PSEUDO else f"planted: {cause}"
+        st.markdown(f":orange-badge[{badge}] {CAUSES.get(cause, 'it was made hard on purpose')}.")
+        if 0 <= facts.true_labels[example] != facts.labels[example]:
             st.markdown(f"It really is **{escape(facts.classes[facts.true_labels[example]])}**.")
     if facts.files[example]:
         st.caption(escape(str(facts.files[example])))
@@ -145,7 +148,7 @@ def _probabilities(s: Selection, example: int) -> None:
     if said is None:
         st.caption("Known once the run is done.")
         return
-    label = s.facts.classes[s.facts.labels[example]]
+    label = s.facts.label_of(example)
     st.plotly_chart(
         charts.shares(s.facts.classes, said[example].astype(float), label, charts.CLEAN),
         key="said",

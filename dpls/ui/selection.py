@@ -108,7 +108,7 @@ def selection_of(
     counted = min(config.counted_epochs, epochs) if counted is None else counted
     values = store.scores(run, counted, measure, adversarial)
     normaliser = normaliser or config.difficulty.normaliser
-    difficulty = store.difficulty(values, measure, normaliser, facts.ids(TRAIN))
+    difficulty = store.difficulty(values, measure, normaliser, facts.scored())
     filtered = _filtered(facts, part, classes, causes)
     chosen = filtered
     if (low, high) != EVERYTHING:

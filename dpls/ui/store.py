@@ -14,8 +14,9 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from dpls.data import PARTS, TRAIN, VALIDATION, Data
+from dpls.data import SPLITS, TRAIN, VALIDATION, Data
 from dpls.data.cache import folder_of, open_dataset
+from dpls.data.unlabelled import PSEUDO
 from dpls.difficulty.measures import MEASURES
 from dpls.difficulty.scale import NormaliserName, normalise
 from dpls.difficulty.signals import signals_of
@@ -118,6 +119,15 @@ class Facts:
     def ids(self, part: int) -> NDArray[np.int64]:
         return np.flatnonzero(self.part == part)
 
+    def scored(self) -> NDArray[np.int64]:
+        """Ids of the training images whose own labels set the scale of difficulty: no pseudo-labels."""
+        own = [code for code, name in enumerate(self.causes) if name != PSEUDO]
+        return np.flatnonzero((self.part == TRAIN) & np.isin(self.cause, own))
+
+    def label_of(self, example: int) -> str:
+        """Its class; "" where it has no label."""
+        return self.classes[self.labels[example]] if self.labels[example] >= 0 else ""
+
     def cause_of(self, example: int) -> str:
         return self.causes[int(self.cause[example])]
 
@@ -178,7 +188,7 @@ def _facts_without_images(path: Path, missing: str) -> Facts:
     return Facts(
         tuple(str(names.get(label, "")) for label in range(int(labels.max()) + 1)),
         labels,
-        table["split"].map({name: index for index, name in enumerate(PARTS)}).to_numpy().astype(np.uint8),
+        table["split"].map({name: index for index, name in enumerate(SPLITS)}).to_numpy().astype(np.uint8),
         *_coded(table["cause"].to_numpy(str)),
         labels,
         table["path"].to_numpy(str),

@@ -4,7 +4,7 @@ Every file is checked against its published digest before it is read. So what li
 is refused, and the images depend on nothing but the version of torchvision.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dpls.data.dataset import TEST, TRAIN, Dataset
+from dpls.data.dataset import TEST, TRAIN, UNLABELLED, Dataset
 from dpls.data.source import DataSource, path_of
 from dpls.errors import UserError
 
@@ -43,13 +43,12 @@ def cause(error: Exception) -> str:
     return lines[-1].strip("<>. ")
 
 
-def assemble(
-    images: tuple[NDArray[np.uint8], NDArray[np.uint8]], labels: tuple[Any, Any], classes: Iterable[str]
-) -> Dataset:
-    """Both parts of a data set, train first. images: uint8 (N, C, H, W) each; labels: (N,) each."""
-    part = np.repeat(np.array([TRAIN, TEST], dtype=np.uint8), [len(x) for x in images])
-    both = np.concatenate([np.asarray(y, dtype=np.int64) for y in labels])
-    return Dataset.of(np.ascontiguousarray(np.concatenate(images)), both, part, tuple(classes))
+def assemble(images: Sequence[NDArray[np.uint8]], labels: Sequence[Any], classes: Iterable[str]) -> Dataset:
+    """A data set of its parts: train, test, unlabelled if there are such. images: uint8 (N, C, H, W); labels: (N,)."""
+    parts = np.array([TRAIN, TEST, UNLABELLED], dtype=np.uint8)[: len(images)]
+    part = np.repeat(parts, [len(x) for x in images])
+    all_ = np.concatenate([np.asarray(y, dtype=np.int64) for y in labels])
+    return Dataset.of(np.ascontiguousarray(np.concatenate(images)), all_, part, tuple(classes))
 
 
 class Published(DataSource):

@@ -1,6 +1,7 @@
 """A person's own images, as people have them: a folder, parquet files, or an .npz file of arrays. No torch here.
 
-layout     which files of a folder are images of which class and part, and what is left out
+scan       which files are in a folder, and what is left out
+layout     which of them are images of which class and part
 decoding   one encoded image to one small one
 gathering  many of them to an array; broken ones are left out and said
 levels     which value is white, decided once for a whole data set

@@ -31,6 +31,10 @@ class Folder(DataSource):
     )
     channels: Literal["auto", 1, 3] = Field("auto", description="1: grey, 3: colour; auto: 1 if every file is grey.")
     smallest_class: int = Field(1, ge=1, description="Leave out classes with fewer training images than this.")
+    unlabelled: bool = Field(
+        False,
+        description="Take the images in unlabelled/, beside train/ or the class folders, too: they have no label.",
+    )
 
     def __call__(self) -> Dataset:
         """Every image that can be read, by part, class and file name. Raises UserError where most cannot."""
@@ -84,4 +88,4 @@ class Folder(DataSource):
             raise UserError(f"{self.path!r} is a file and no folder{other}")
         if not root.is_dir():
             raise UserError(f"there is no folder {self.path!r}; give the path of a folder that holds {LAYOUT}")
-        return list_images(self._root, self.smallest_class)
+        return list_images(self._root, self.smallest_class, self.unlabelled)

@@ -3,21 +3,21 @@
     DIR/train/<class>/*    and DIR/val, valid or validation, and DIR/test, likewise; in any case of letters
     DIR/<class>/*          without parts: all are taken from these
     DIR/<folder>/...       one folder around either
+    DIR/unlabelled/*       beside train/ or the classes, if it is asked for: images without labels
 
 Images in folders below a class belong to it.
 """
 
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from dpls.data.dataset import PARTS, TEST, TRAIN, VALIDATION
+from dpls.data.dataset import NO_LABEL, PARTS, TEST, TRAIN, UNLABELLED, VALIDATION
 from dpls.data.found import Found, counted, first, missing, needed, too_few
+from dpls.data.own.scan import Directory, Scan
 from dpls.errors import UserError
 from dpls.text import display
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FOLDERS = {
     "train": TRAIN,
     "training": TRAIN,
@@ -28,23 +28,11 @@ FOLDERS = {
     "testing": TEST,
 }
 LAYOUT = "a folder of images for each class, in the folder itself or in train/ (and val/ and test/, if there are any)"
-JUNK = (
-    "@eadir",
-    "__macosx",
-    "thumbs.db",
-    "ehthumbs.db",
-    "desktop.ini",
-    "icon\r",
-    "$recycle.bin",
-    "system volume information",
-)
 
-HIDDEN = "hidden or made by the system"
-OTHER = "no image, or of a type that is not read"
-EMPTY = "empty files"
-CLOSED = "cannot be opened"
+UNLABELLED_FOLDERS = ("unlabelled", "unlabeled")
+
 LOOSE = "images in no class folder"
-UNLABELLED = "images without labels (no class folders)"
+BARE = "images without labels (no class folders)"
 BESIDE = "images in a folder beside train/"
 HOLLOW = "class folders without an image"
 
@@ -59,31 +47,6 @@ class Listed(NamedTuple):
     """In bytes."""
     changed: int
     """When, in nanoseconds."""
-
-
-class File(NamedTuple):
-    path: str
-    size: int
-    changed: int
-
-
-@dataclass
-class Directory:
-    """A folder: its image files by name, and the folders in it by name."""
-
-    path: str
-    files: list[File] = field(default_factory=list)
-    inside: dict[str, "Directory"] = field(default_factory=dict)
-
-    def walk(self) -> Iterator[File]:
-        """Every image file in it and below, its own first."""
-        yield from self.files
-        for directory in self.inside.values():
-            yield from directory.walk()
-
-    def filled(self) -> dict[str, "Directory"]:
-        """The folders in it that hold an image, or a folder that does."""
-        return {name: directory for name, directory in self.inside.items() if next(directory.walk(), None)}
 
 
 @dataclass
@@ -102,7 +65,8 @@ class Listing:
         """In words: images by part and class, what is left out, and classes too small to be split."""
         counts = [[0] * len(self.classes) for _ in PARTS]
         for file in self.files:
-            counts[file.part][file.label] += 1
+            if file.label != NO_LABEL:
+                counts[file.part][file.label] += 1
         taken = {name: dict(zip(self.classes, counts[part], strict=True)) for part, name in self.folders.items()}
         few = too_few(taken[self.folders[TRAIN]], needed(self.folders))
         skipped = {reason: [display(path) for path in paths] for reason, paths in self.skipped.items()}
@@ -110,14 +74,15 @@ class Listing:
         return Found(taken, skipped, (*self.notes, *missing(self.folders)), warnings)
 
 
-def list_images(path: str, smallest_class: int = 1) -> Listing:
+def list_images(path: str, smallest_class: int = 1, unlabelled: bool = False) -> Listing:
     """Every image of a folder with its part and class. Raises UserError where no two classes are found.
 
-    smallest_class: classes with fewer training images are left out.
+    smallest_class: classes with fewer training images are left out. unlabelled: images without labels are wanted, too.
     """
-    scan = _Scan(path)
+    scan = Scan(path)
     whole = scan(path)
     top = _unwrapped(whole, FOLDERS)
+    bare = _take_unlabelled(top, scan) if unlabelled else []
     parts = _parts(top, scan)
     train = parts[TRAIN] = _unwrapped(parts[TRAIN], FOLDERS)
     counts = {name: sum(1 for _ in directory.walk()) for name, directory in train.filled().items()}
@@ -135,7 +100,8 @@ def list_images(path: str, smallest_class: int = 1) -> Listing:
             if group := directory.inside.get(name):
                 files += [Listed(file.path, part, label, file.size, file.changed) for file in group.walk()]
                 nested += [scan.name(inner.path) for inner in group.filled().values()]
-    notes = []
+    files += bare
+    notes = [f"Beside these, {counted(len(bare), 'image')} without labels."] if bare else []
     if top is not whole:
         notes.append(f"Looked in {display(scan.name(top.path))}/, the one folder around everything.")
     if nested:
@@ -145,84 +111,6 @@ def list_images(path: str, smallest_class: int = 1) -> Listing:
     notes += scan.links()
     shown = {part: f"{display(scan.name(parts[part].path)) or '.'}/" for part in sorted(parts)}
     return Listing(path, files, tuple(display(name) for name in names), shown, scan.skipped, tuple(notes))
-
-
-class _Scan:
-    """One look at every entry of a folder and what is below it; what it leaves out, by reason."""
-
-    def __init__(self, root: str) -> None:
-        self.root = root
-        self.real = os.path.realpath(root)
-        self.outside: list[str] = []
-        self.skipped: dict[str, list[str]] = {}
-
-    def name(self, path: str) -> str:
-        """A path relative to the root."""
-        return path.removeprefix(self.root).lstrip("/")
-
-    def skip(self, reason: str, *paths: str) -> None:
-        if paths:
-            self.skipped.setdefault(reason, []).extend(self.name(path) for path in paths)
-
-    def skip_all(self, reason: str, *directories: Directory) -> None:
-        self.skip(reason, *(file.path for directory in directories for file in directory.walk()))
-
-    def __call__(self, path: str, above: tuple[str, ...] = ()) -> Directory:
-        found = Directory(path)
-        try:
-            with os.scandir(path) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
-        except OSError:
-            self.skip(CLOSED, path)
-            return found
-        above = (*above, os.path.realpath(path))
-        for entry in listed:
-            lower = entry.name.lower()
-            if lower.startswith(".") or lower in JUNK:
-                self.skip(HIDDEN, entry.path)
-            elif entry.is_dir():
-                if entry.is_symlink() and self._leads_back(entry.path, above):  # it would never end
-                    self.skip(CLOSED, entry.path)
-                else:
-                    self._follow(entry)
-                    found.inside[entry.name] = self(entry.path, above)
-            elif lower.endswith(SUFFIXES):
-                self._file(found, entry)
-            else:
-                self.skip(OTHER, entry.path)
-        return found
-
-    def _leads_back(self, path: str, above: tuple[str, ...]) -> bool:
-        """Whether a link leads to a folder it lies in, or to one around the whole."""
-        target = os.path.realpath(path)
-        return target in above or _is_within(self.real, target)
-
-    def _follow(self, entry: "os.DirEntry[str]") -> None:
-        if entry.is_symlink() and not _is_within(os.path.realpath(entry.path), self.real):
-            self.outside.append(entry.path)
-
-    def links(self) -> list[str]:
-        """Which lead out of the folder, in a sentence; nothing where none does."""
-        if not self.outside:
-            return []
-        names = first([display(self.name(path)) for path in self.outside])
-        return [f"Links that lead out of the folder, {len(self.outside):,}, were followed: {names}."]
-
-    def _file(self, found: Directory, entry: "os.DirEntry[str]") -> None:
-        try:
-            stat = entry.stat()
-        except OSError:  # a link that leads nowhere
-            self.skip(CLOSED, entry.path)
-            return
-        if stat.st_size:
-            self._follow(entry)
-            found.files.append(File(entry.path, stat.st_size, stat.st_mtime_ns))
-        else:
-            self.skip(EMPTY, entry.path)
-
-
-def _is_within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def _unwrapped(directory: Directory, stop: Collection[str]) -> Directory:
@@ -235,7 +123,17 @@ def _unwrapped(directory: Directory, stop: Collection[str]) -> Directory:
     return directory
 
 
-def _parts(top: Directory, scan: _Scan) -> dict[int, Directory]:
+def _take_unlabelled(top: Directory, scan: Scan) -> list[Listed]:
+    """The images in the folder unlabelled/, which is no class then."""
+    found = [name for name in top.filled() if name.lower() in UNLABELLED_FOLDERS]
+    if len(found) != 1:
+        what = f"both {found[0]}/ and {found[1]}/" if found else "no folder unlabelled/ with images"
+        raise UserError(f"{display(scan.root)!r} holds {what}; make it one, or set data.source.unlabelled=false")
+    files = top.inside.pop(found[0]).walk()
+    return [Listed(file.path, UNLABELLED, NO_LABEL, file.size, file.changed) for file in files]
+
+
+def _parts(top: Directory, scan: Scan) -> dict[int, Directory]:
     """The folder of each part that has class folders; the whole as training images where there is no train/."""
     filled = top.filled()
     named = {name: directory for name, directory in filled.items() if name.lower() in FOLDERS}
@@ -249,7 +147,7 @@ def _parts(top: Directory, scan: _Scan) -> dict[int, Directory]:
         if name not in flat:
             found[FOLDERS[name.lower()]] = directory
     if TRAIN in found:
-        scan.skip_all(UNLABELLED, *flat.values())
+        scan.skip_all(BARE, *flat.values())
         scan.skip_all(BESIDE, *others.values())
         scan.skip(LOOSE, *(file.path for file in top.files))
         return found
@@ -263,7 +161,7 @@ def _parts(top: Directory, scan: _Scan) -> dict[int, Directory]:
             f" expected is {LAYOUT}"
         )
     unlabelled = flat.keys() - trains.keys()
-    scan.skip_all(UNLABELLED, *(flat[name] for name in sorted(unlabelled)))
+    scan.skip_all(BARE, *(flat[name] for name in sorted(unlabelled)))
     classes = {name: directory for name, directory in top.inside.items() if name not in unlabelled}
     return {TRAIN: Directory(top.path, top.files, classes)}
 
@@ -276,7 +174,7 @@ def in_order(names: Sequence[str]) -> list[str]:
 
 
 def _leave_out(
-    directory: Directory, names: Sequence[str], counts: Mapping[str, int], smallest_class: int, scan: _Scan
+    directory: Directory, names: Sequence[str], counts: Mapping[str, int], smallest_class: int, scan: Scan
 ) -> None:
     """Notes what a part holds beside images of its classes. Raises UserError where it holds a class of its own."""
     filled = directory.filled()
