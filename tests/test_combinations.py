@@ -34,6 +34,7 @@ INNER = {
     "mart": ["objective.attack.steps=1"],
     "fgsm_rs": [],
     "n_fgsm": [],
+    "rst": ["objective.attack.steps=1"],
 }
 DPLS = ["phases.1.factors.kind=dpls", "phases.1.factors.lambda_min=0.5"]
 SWA = ["phases.1.average=true"]
@@ -41,6 +42,7 @@ SWA = ["phases.1.average=true"]
 
 def settings(kind: str, awp: bool, swa: bool, dpls: bool) -> list[str]:
     path = "objective.inner" if awp else "objective"
+    kind = "trades" if kind == "rst" else kind
     own = [setting.replace("objective.", f"{path}.") for setting in INNER[kind]]
     return [*(["objective.kind=awp"] if awp else []), f"{path}.kind={kind}", *own, *SWA * swa, *DPLS * dpls]
 
@@ -50,6 +52,13 @@ def trained(runs: Path, assignments: list[str]) -> Run:
     work(run)
     assert run.state() == "done", run.status()
     return run
+
+
+def pseudo_labelled(runs: Path) -> list[str]:
+    """Half of the labels hidden, and said by a run with standard training."""
+    hidden = ["data.hidden=0.5"]
+    teacher = trained(runs, [*hidden, "objective.kind=standard", "selection.by=clean"])
+    return [*hidden, f"data.pseudo.run={teacher.id}"]
 
 
 def interrupted_after(run: Run, epoch: int, folder: Path) -> Run:
@@ -68,10 +77,12 @@ def interrupted_after(run: Run, epoch: int, folder: Path) -> Run:
 
 @pytest.mark.parametrize("awp", [False, True], ids=["", "awp"])
 @pytest.mark.parametrize("kind", INNER)
-def test_all_combine(kind: str, awp: bool, tmp_path: Path) -> None:
+def test_all_combine(kind: str, awp: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four runs a pair: without anything, with SWA, with DPLS, with both. The last three begin where the first stands."""
+    monkeypatch.setenv("DPLS_DATA", str(tmp_path / "data"))
+    data = pseudo_labelled(tmp_path / "runs") if kind == "rst" else []
     runs = {
-        (swa, dpls): trained(tmp_path / "runs", settings(kind, awp, swa, dpls))
+        (swa, dpls): trained(tmp_path / "runs", [*data, *settings(kind, awp, swa, dpls)])
         for swa in (False, True)
         for dpls in (False, True)
     }
@@ -85,7 +96,7 @@ def test_all_combine(kind: str, awp: bool, tmp_path: Path) -> None:
         assert set(run.evaluation_names()) == names
         assert (run.examples().query("split == 'train'")["factor"].min() < 1) == dpls
     both = runs[True, True]
-    assert_equal_runs(both, trained(tmp_path / "alone", settings(kind, awp, True, True)))
+    assert_equal_runs(both, trained(tmp_path / "alone", [*data, *settings(kind, awp, True, True)]))
     (tmp_path / "killed").mkdir()
     resumed = interrupted_after(both, 3, tmp_path / "killed")
     work(resumed)
