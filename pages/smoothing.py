@@ -158,7 +158,7 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
             " images as from hard ones."
         )
         if s.facts.images is not None and s.part == TRAIN and len(s.order):
-            known = s.order[~np.isnan(s.difficulty[s.order])]
+            known = s.order[~np.isnan(s.difficulty[s.order]) & np.isin(s.order, ids)]
             place_of = {example: place for place, example in enumerate(ids.tolist())}
             for words, shown in (("Keeps least", known[:7]), ("Keeps most", known[::-1][:7])):
                 if len(shown):

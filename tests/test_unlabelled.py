@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
 
 from dpls.component import canonical
 from dpls.data import TEST, TRAIN, UNLABELLED, VALIDATION, Data, Digits, Folder
@@ -20,6 +21,8 @@ from dpls.recipe import RunConfig, hash_at, make_config, override
 from dpls.recipe.config import Phase
 from dpls.runs.directory import Run
 from dpls.runs.files import data_root
+from dpls.runs.report import report
+from dpls.runs.sidecar import sidecar
 from dpls.training.loop import build, presentations
 from tests.conftest import Hold
 from tests.test_own_images import lay
@@ -239,3 +242,23 @@ def test_runs_that_cannot_say_the_classes_are_refused(teacher: Run, tmp_path: Pa
     (teacher.path / "probabilities.npy").unlink()
     work(teacher)
     assert file.read_bytes() == whole, "work makes it again"
+
+
+def test_pages_and_report_judge_by_labels_of_their_own_and_name_no_class_where_there_is_no_label(
+    teacher: Run, student: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = teacher.examples().index[teacher.examples()["split"] == "unlabelled"][0]
+    assert "Planted causes" not in report(student) and "among 120 images" not in report(student)
+    assert len(sidecar(student.examples())) == 30
+    monkeypatch.setenv("DPLS_RUNS", str(student.path.parent))
+    for run, page, expected in (
+        (student, "smoothing", "Keeps most"),
+        (student, "images", f"[{PSEUDO}] its label is what another run said"),
+        (teacher, "images", f"**no label** · image {bare} · unlabelled"),
+    ):
+        app = AppTest.from_file(str(Path(__file__).parent.parent / "app.py"), default_timeout=60)
+        app.query_params["run"], app.query_params["id"] = run.id, str(bare)
+        app.run()
+        app.switch_page(f"pages/{page}.py").run()
+        assert not app.exception and not app.error
+        assert any(expected in one.value for one in app.markdown), page

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dpls import intervals
+from dpls.data.unlabelled import PSEUDO
 from dpls.difficulty.measures import MEASURES
 from dpls.difficulty.scale import auroc, hardest_first
 from dpls.difficulty.signals import signals_of
@@ -243,7 +244,7 @@ def _accuracies(run: Run) -> list[str]:
 
 def verdict_on(run: Run, table: pd.DataFrame) -> Verdict:
     """May the difficulty in a run's table be believed?"""
-    config, train = run.recipe(), table[table["split"] == "train"]
+    config, train = run.recipe(), table[(table["split"] == "train") & (table["cause"] != PSEUDO)]
     record = signals_of(run.dynamics(min(config.counted_epochs, len(run.metrics()))), config.difficulty.adversarial)
     mine = {name: rows[:, train["id"].to_numpy()] for name, rows in record.items()}
     measure = config.difficulty.measure
@@ -276,7 +277,7 @@ def _hardest(table: pd.DataFrame, count: int) -> list[str]:
 
 
 def _causes(table: pd.DataFrame) -> list[str]:
-    train = table[table["split"] == "train"]
+    train = table[(table["split"] == "train") & (table["cause"] != PSEUDO)]
     planted = [cause for cause in train["cause"].unique() if cause]
     if not planted or train["difficulty"].isna().any():
         return []

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dpls.data.cache import image_hashes
+from dpls.data.unlabelled import PSEUDO
 from dpls.errors import UserError
 from dpls.runs.tables import numbers, read_table, whole_numbers
 
@@ -20,8 +21,9 @@ COLUMNS = ("id", "hash", "difficulty", "factor")
 
 
 def sidecar(examples: pd.DataFrame) -> pd.DataFrame:
-    """The training examples of a per-example table, these columns alone."""
-    return examples.loc[examples["split"] == "train", list(COLUMNS)].reset_index(drop=True)
+    """The training examples of a per-example table, without pseudo-labels, these columns alone."""
+    chosen = (examples["split"] == "train") & (examples["cause"] != PSEUDO)
+    return examples.loc[chosen, list(COLUMNS)].reset_index(drop=True)
 
 
 def to_bytes(table: pd.DataFrame) -> bytes:

@@ -288,7 +288,7 @@ def verdict(path: Path, counted: int, measure: str, adversarial: bool) -> Verdic
     """May this difficulty be believed? Checked on the training examples."""
     run = Run(path)
     known = facts(run)
-    ids = known.ids(TRAIN)
+    ids = known.scored()
     columns = slice(len(ids)) if ids[-1] == len(ids) - 1 else ids  # a view where training images come first
     chosen = {name: rows[:, columns] for name, rows in signals(run, counted, adversarial).items()}
     return verdict_of(chosen, measure, scores(run, counted, measure, adversarial)[ids], known.labels[ids])
