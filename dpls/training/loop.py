@@ -174,7 +174,7 @@ def presentations(parts: Parts, phase: Phase, keep: Tensor, epoch: int) -> tuple
     config, own = parts.config, parts.own[keep]
     count = int(parts.own.sum()) if phase.subset and phase.subset.refill else int(own.sum())
     rows, visits = turns(parts, keep[own], epoch, count)
-    if config.data.pseudo:
+    if config.data.pseudo and not own.all():
         more = turns(parts, keep[~own], epoch, config.data.pseudo.shown(count))
         rows, visits = torch.cat([rows, more[0]]), torch.cat([visits, more[1]])
         order = Noise(mix(config.seed, epoch, "mixture"), visits).order()
