@@ -39,9 +39,10 @@ with page("Difficulty", "How hard the images of a run are. Drag across the histo
         alt="Histogram of difficulty; drag across it to filter",
     )
     direction = "higher" if store.higher_is_harder(s.measure) else "lower"
-    scaled = "scaled to" if s.normaliser == "min_max" else "ranked from"
+    scaled = {"rank": "ranked from", "quantile_clip": "scaled between the 1st and 99th percentile to"}
     st.caption(
-        f"{escape(s.measure_name)}: {direction} is harder; {scaled} 0 to 1 on the training images. "
+        f"{escape(s.measure_name)}: {direction} is harder; {scaled.get(s.normaliser, 'scaled to')} 0 to 1 on the"
+        f" training images. "
         f"{len(s.order):,} images selected."
     )
 

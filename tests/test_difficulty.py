@@ -248,6 +248,17 @@ def test_defect_17_one_outlier_moves_min_max_but_not_ranks() -> None:
     assert normalise(outlier, "rank")[100] > 0.98
 
 
+def test_quantile_clip_is_min_max_between_the_first_and_the_last_percentile() -> None:
+    even = np.arange(101.0)
+    expected = np.clip((even - 1) / 98, 0, 1)
+    np.testing.assert_allclose(normalise(even, "quantile_clip"), expected, rtol=0, atol=1e-15)
+    outlier = np.append(np.arange(200.0), 1e9)
+    assert normalise(outlier, "min_max")[199] < 1e-6 and normalise(outlier, "quantile_clip")[197] > 0.98
+    assert np.isnan(normalise(np.append(even, math.nan), "quantile_clip")[-1])
+    with pytest.raises(UserError, match=r"percentile of the difficulty scores are both 0.*min_max or rank"):
+        normalise(np.append(np.zeros(500), 1.0), "quantile_clip")
+
+
 # AUROC
 
 

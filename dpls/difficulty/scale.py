@@ -25,8 +25,27 @@ def rank(scores: Array, reference: Array) -> Array:
     return np.where(np.isnan(scores), np.nan, (below + up_to) / (2 * len(known)))
 
 
-NORMALISERS = {"min_max": min_max, "rank": rank}
-NormaliserName = Literal["min_max", "rank"]
+CLIPPED_AT = (0.01, 0.99)
+"""The quantiles between which ``quantile_clip`` scales."""
+
+
+def quantile_clip(scores: Array, reference: Array) -> Array:
+    """min-max between the 1st and the 99th percentile of the reference; what lies beyond is 0 or 1.
+
+    So no single outlier sets the scale, and it keeps the measure's shape in between. Percentiles that do not differ are
+    refused: more than 98 % of the scores are the same then.
+    """
+    low, high = np.nanquantile(reference, CLIPPED_AT)
+    if low == high:
+        raise UserError(
+            f"the 1st and the 99th percentile of the difficulty scores are both {low:g}, so nothing lies between them;"
+            " choose the normaliser min_max or rank"
+        )
+    return np.clip((scores - low) / (high - low), 0, 1)
+
+
+NORMALISERS = {"min_max": min_max, "rank": rank, "quantile_clip": quantile_clip}
+NormaliserName = Literal["min_max", "rank", "quantile_clip"]
 
 
 def normalise(scores: Array, normaliser: NormaliserName, reference: Array | None = None) -> Array:
@@ -56,7 +75,11 @@ class Difficulty(Component):
 
     measure: MeasureName = Field("zero_one", description="zero_one is the article's accumulated 0-1 loss")
     adversarial: bool = Field(False, description="measure on the attacked images of training instead of the clean ones")
-    normaliser: NormaliserName = Field("min_max", description="min_max as in the article; rank spreads scores evenly")
+    normaliser: NormaliserName = Field(
+        "min_max",
+        description="min_max as in the article; rank spreads scores evenly; quantile_clip is min_max between the 1st and"
+        " 99th percentile",
+    )
 
     def __call__(self, dynamics: Dynamics, reference: NDArray[np.int64]) -> Array:
         """``reference``: columns of the training examples, which set the scale; other examples are placed on it."""

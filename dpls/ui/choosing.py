@@ -122,8 +122,9 @@ def _normaliser(config: RunConfig) -> NormaliserName:
         required=True,
         key="scale",
         persist_state="session",
-        width=140,
-        help="min-max, as in the article, keeps the measure's shape; rank spreads difficulty evenly, its mean is 1/2.",
+        width=200,
+        help="min-max, as in the article, keeps the measure's shape; rank spreads difficulty evenly, its mean is 1/2;"
+        " 1-99 % is min-max between these percentiles, so that single outliers do not set the scale.",
     )
     return chosen or config.difficulty.normaliser
 

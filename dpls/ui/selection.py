@@ -14,7 +14,7 @@ from dpls.runs.directory import Run
 from dpls.ui import store
 
 CLEAN, ATTACKED = "clean", "attacked"
-SCALE_NAMES: dict[NormaliserName, str] = {"min_max": "min-max", "rank": "rank"}
+SCALE_NAMES: dict[NormaliserName, str] = {"min_max": "min-max", "rank": "rank", "quantile_clip": "1-99 %"}
 UNPLANTED = "none planted"
 EVERYTHING = (0.0, 1.0)
 
