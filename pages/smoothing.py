@@ -187,7 +187,15 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
             icon=":material/play_arrow:",
             query_params={"from": s.run.id, "lambda": f"{lambda_min:g}"},
         )
-        if not s.is_own:
+        if s.is_imported and not s.is_own:
+            st.page_link(
+                "pages/train.py",
+                label=f"Train by the scores {escape(s.measure)}, with lambda_min = {lambda_min:g}",
+                icon=":material/play_arrow:",
+                query_params={"from": s.run.id, "lambda": f"{lambda_min:g}", "set": f"difficulty.scores={s.measure}"},
+            )
+            st.caption(f"The first counts difficulty as this run does ({escape(s.own_name)}).")
+        elif not s.is_own:
             st.caption(f"Training counts difficulty as this run does ({s.own_name}), not as chosen above.")
 
     # Whether it helps

@@ -171,14 +171,18 @@ def test_aum_by_hand() -> None:
     assert float(MEASURES["aum"].compute(d)[0]) == pytest.approx((2 - 5) / 2)
 
 
-def test_adversarial_signals_are_the_other_half_of_the_record() -> None:
+@every_measure
+def test_every_measure_has_an_adversarial_version_of_the_other_half_of_the_record(name: str) -> None:
     clean, attacked = record(), record(seed=1)
+    attacked = {k: np.where(np.arange(12)[:, None] < 3, unseen(SIGNALS[k]), v) for k, v in attacked.items()}  # warm-up
     both = clean | {f"{k}_adv": v for k, v in attacked.items()}
     assert signals_of(both, False).keys() == signals_of(both, True).keys() == SIGNALS.keys()
-    ids = np.arange(60)
+    ids, found = np.arange(60), {}
     for adversarial, half in ((False, clean), (True, attacked)):
-        found = Difficulty(adversarial=adversarial)(both, ids)
-        assert np.array_equal(found, Difficulty()(half, ids), equal_nan=True)
+        found[adversarial] = Difficulty(measure=name, adversarial=adversarial)(both, ids)
+        assert np.array_equal(found[adversarial], Difficulty(measure=name)(half, ids), equal_nan=True)
+    assert not np.array_equal(found[False], found[True], equal_nan=True)
+    assert visits(signals_of(both, True)).max() == 9, "epochs without attack are no visits"
 
 
 @every_measure

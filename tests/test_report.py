@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dpls.difficulty import causes
 from dpls.methods.subset import Subset
 from dpls.recipe import make_config, override, preset_names, read_settings
 from dpls.runs import report
@@ -204,3 +205,21 @@ def test_a_sample_does_not_take_the_place_of_the_whole() -> None:
     whole = {"attack": "PGD20, eps 8/255", "settings": {"kind": "pgd", "eps": 8 / 255}, "n": 1000, "accuracy": 0.5}
     made = [e | {"checkpoint": "best"} for e in (whole, whole | {"n": 5, "accuracy": 0.0})]
     assert report.best_of(made, 8 / 255)[1] == made[0]
+
+
+def test_which_measure_finds_which_planted_cause(tmp_path: Path) -> None:
+    """Closed forms: one cause is the hardest by a measure, the other the easiest; half of the others tie."""
+    values = {"zero_one": [0.0, 0.0, 0.5, 0.5, 1.0, 1.0], "aum": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]}
+    train = pd.DataFrame({"cause": ["rare", "", "", "", "", "flip"], **values, "aum_adv": np.nan})
+    found = {row.measure: row for row in causes.found_by_measures(train)}
+    assert list(found) == ["zero_one", "aum"], "nothing is said of what nobody saw"
+    assert found["zero_one"].by_cause == {"rare": 0.1, "flip": 0.9}
+    assert found["aum"].by_cause == {"rare": 1.0, "flip": 0.0} and found["aum"].mean == 0.5
+    unknown = train.assign(zero_one=[np.nan, 0.0, 0.0, 0.0, 0.0, 1.0])
+    (row, _) = causes.found_by_measures(unknown)
+    assert np.isnan(row.by_cause["rare"]) and row.by_cause["flip"] == 1
+    table = causes.as_table(causes.found_by_measures(train))
+    assert list(table) == ["measure", "seen on", "rare", "flip", "mean"] and len(table) == 2
+    assert causes.found_by_measures(train.assign(cause="")) == [] == causes.of_measures(train.assign(cause=""))
+    said = report.report(make_run(tmp_path / "runs"))
+    assert "Which measure finds which planted cause" in said and "AUM (margin), clean" in said

@@ -4,5 +4,6 @@ record     signals of every example in every epoch; DifficultyTracker for other 
 signals    the record as measures read it
 measures   from signals to scores, a function a measure
 scale      from scores to difficulty in [0, 1]; orders by it
+causes     which measure finds what was planted
 verdict    may this difficulty be believed?
 """

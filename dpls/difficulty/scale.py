@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dpls.component import Component
 from dpls.difficulty.measures import MEASURES, MeasureName
@@ -77,14 +77,46 @@ class Difficulty(Component):
     adversarial: bool = Field(False, description="measure on the attacked images of training instead of the clean ones")
     normaliser: NormaliserName = Field(
         "min_max",
-        description="min_max as in the article; rank spreads scores evenly; quantile_clip is min_max between the 1st and"
-        " 99th percentile",
+        description="min_max as in the article; rank spreads scores evenly; quantile_clip is min_max between the 1st"
+        " and the 99th percentile",
     )
 
+    scores: str = Field(
+        "",
+        description="name of scores computed elsewhere (python -m dpls scores) that decide in place of the measure;"
+        " empty: none. A run keeps name@digest, for other scores make another run",
+    )
+
+    @model_validator(mode="after")
+    def _scores_are_not_attacked(self) -> "Difficulty":
+        if self.scores and self.adversarial:
+            raise ValueError("scores from elsewhere were not counted on attacked images; set adversarial = false")
+        return self
+
+    @property
+    def scores_name(self) -> str:
+        """What the scores from elsewhere are called; "" where there are none."""
+        return self.scores.partition("@")[0]
+
+    @property
+    def scores_digest(self) -> str:
+        """Which content they have; "" until a run is submitted."""
+        return self.scores.partition("@")[2]
+
+    @property
+    def decided_by(self) -> str:
+        """The name of the scores from elsewhere, or of the measure."""
+        return self.scores_name or self.measure
+
     def __call__(self, dynamics: Dynamics, reference: NDArray[np.int64]) -> Array:
-        """``reference``: columns of the training examples, which set the scale; other examples are placed on it."""
+        """By the measure. ``reference``: columns of the training examples, which set the scale; other examples are
+        placed on it."""
         measure = MEASURES[self.measure]
         scores = measure.compute(signals_of(dynamics, self.adversarial)) * (1 if measure.higher_is_harder else -1)
+        return self.scaled(scores, reference)
+
+    def scaled(self, scores: Array, reference: NDArray[np.int64]) -> Array:
+        """(N,), in [0, 1], of scores (N,), higher = harder, whoever computed them."""
         return normalise(scores, self.normaliser, scores[reference])
 
 

@@ -152,13 +152,18 @@ def about(e: Experiment, o: Outcomes) -> list[str]:
     """What stands beside every number: attack, checkpoint, seeds, whose scores."""
     base, border = e.base, e.border
     standard = " (of standard training by clean accuracy)" if isinstance(e, ByDifficulty) and e.standard else ""
+    by = base.difficulty.scores_name
+    counted = (
+        f"Difficulty is that of the scores {by!r}, computed elsewhere."
+        if by
+        else f"Difficulty was counted in epochs 1 to {border} {e.counted_in}."
+    )
     beside = f" PGD, as in the article, is {o.pgd}." if o.pgd else ""
     if o.attack.startswith("PGD"):
         beside = " PGD alone flatters nets trained with smoothed labels: a stronger attack sees less of such gains."
     notes = [
         f"Attacked means {o.attack}.{beside} Best is the checkpoint chosen by {base.selection.by} accuracy on"
-        f" validation images{standard} after epoch {border}, last is epoch {base.epochs}. Difficulty was counted in"
-        f" epochs 1 to {border} {e.counted_in}.",
+        f" validation images{standard} after epoch {border}, last is epoch {base.epochs}. {counted}",
         "Intervals are 95 %, paired by image and seed; n counts images that some seed had in the set. "
         + _seeds_in_words(min((o.seeds_of(name) for name in o.arms), default=0), e.seeds),
     ]

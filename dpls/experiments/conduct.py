@@ -10,7 +10,7 @@ from filelock import FileLock
 from dpls.data import TRAIN
 from dpls.errors import UserError
 from dpls.experiments.base import Experiment, Planned
-from dpls.experiments.stored import Stored, identify, state_of
+from dpls.experiments.stored import Stored, identify, settled, state_of
 from dpls.jobs.launchers import Launcher, take_up
 from dpls.jobs.queue import WAITING, hindrance
 from dpls.recipe import same_run
@@ -29,6 +29,7 @@ def submit_all(experiment: Experiment, runs: Path) -> Stored:
     """Its folder, with a run for every role: one that is there already, or a new one; what is not finished waits."""
     from dpls.jobs.submission import submit
 
+    experiment = settled(experiment, runs)
     settings = experiment.model_dump(mode="json")
     plan = experiment.plan()
     path = runs / "experiments" / identify(experiment)

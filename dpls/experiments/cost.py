@@ -20,7 +20,7 @@ from dpls.evaluations.judge import correct
 from dpls.experiments.base import ByDifficulty, Experiment, Planned
 from dpls.experiments.compare import ties
 from dpls.experiments.conduct import check_plan
-from dpls.experiments.stored import Stored, identify
+from dpls.experiments.stored import Stored, identify, settled
 from dpls.jobs.estimate import epoch_passes, forward_operations, in_words, outline_of, total_passes, training_passes
 from dpls.jobs.room import bytes_of_run, check_room
 from dpls.recipe import Phase, RunConfig, same_run
@@ -81,6 +81,7 @@ def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = Non
 
     Reads the images, and measures for seconds where anything is to be trained.
     """
+    experiment = settled(experiment, runs)
     plan = experiment.plan()
     new = _missing(experiment, plan, runs)
     if not new:
@@ -106,6 +107,7 @@ def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = Non
 
 def check_room_for(experiment: Experiment, runs: Path) -> None:
     """Whether all its runs that are not there yet have room on the disk; that of each is looked at when it is made."""
+    experiment = settled(experiment, runs)
     new = _missing(experiment, experiment.plan(), runs)
     if new and (dataset := experiment.base.data.known(data_root(runs))):
         check_room(runs, sum(bytes_of_run(planned.config, outline_of(dataset)) for planned in new))
@@ -115,7 +117,7 @@ def said_of_ties(experiment: Experiment, runs: Path) -> list[str]:
     """Before it starts: by how much chance its cuts are, in numbers as far as its runs have scored the images."""
     if not isinstance(experiment, ByDifficulty):
         return []
-    stored = Stored(runs / "experiments" / identify(experiment))
+    stored = Stored(runs / "experiments" / identify(settled(experiment, runs)))
     if stored.players() or stored.is_complete:
         with suppress(UserError):  # nothing has finished yet
             return ties(experiment, stored.outcomes())

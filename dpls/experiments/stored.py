@@ -32,6 +32,7 @@ from dpls.runs.contents import is_fingerprint, is_id
 from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, data_root, read_json, write_whole
 from dpls.runs.folder import list_runs
+from dpls.runs.scores.training import pinned
 
 Reading: TypeAlias = tuple[str, dict[str, Any]]
 """A run's state and its status."""
@@ -263,6 +264,15 @@ def identify(experiment: Experiment) -> str:
     """The name of the experiment with these settings; where it computes does not matter."""
     anyhow = validated(experiment.model_copy(update={"base": anywhere(experiment.base)}))
     return f"{experiment.name()}-{digest(ENGINE, canonical(anyhow))[:10]}"
+
+
+def settled(experiment: Experiment, runs: Path) -> Experiment:
+    """The same, with the content of the scores that its runs are trained by; itself where there are none."""
+    base = experiment.base
+    if not base.difficulty.scores:
+        return experiment
+    _, fingerprint = base.data(data_root(runs))
+    return experiment.model_copy(update={"base": pinned(base, runs, fingerprint)})
 
 
 def by_config(runs: Path, fingerprint: str) -> dict[str, Run]:

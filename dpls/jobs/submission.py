@@ -14,6 +14,7 @@ from dpls.runs.choice import check_scores, scores_of
 from dpls.runs.directory import Run
 from dpls.runs.files import data_root
 from dpls.runs.folder import create_run, list_runs
+from dpls.runs.scores.training import files_for, pinned
 from dpls.training.checkpoints import stored_epochs
 
 
@@ -31,7 +32,9 @@ def submit(
     _check_room(config, runs)
     dataset, fingerprint = config.data(data_root(runs))
     _check_room(config, runs)  # its images are known now, and in the cache
+    config = pinned(config, runs, fingerprint)
     _check(config, runs, dataset, fingerprint)
+    kept = files_for(config, runs, fingerprint, dataset.ids(TRAIN))
     precision = str(resolve_precision(config.precision, device)).removeprefix("torch.")
     parent = find_parent(config, runs, fingerprint, precision) if after is None else _branch(config, after, fingerprint)
     scores = {name for phase in config.phases if phase.subset for name in phase.subset.scores}
@@ -45,7 +48,7 @@ def submit(
         "experiment": experiment,
         "config": config.model_dump(mode="json"),
     }
-    return create_run(runs, content, config.epochs, label)
+    return create_run(runs, content, config.epochs, label, kept)
 
 
 def _check_room(config: RunConfig, runs: Path) -> None:

@@ -147,7 +147,7 @@ class RunConfig(Component):
         ends = [phase.until for phase in self.phases]
         if ends != sorted(set(ends)):
             raise ValueError(f"phases must end at rising epochs, got {ends}")
-        if self.phases[0].uses_own_difficulty:
+        if self.phases[0].uses_own_difficulty and not self.difficulty.scores:
             raise ValueError(
                 "the first phase cannot use difficulty, nothing is recorded yet; put a phase with hard labels before it"
             )

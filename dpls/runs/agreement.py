@@ -14,7 +14,14 @@ from dpls.runs.directory import CLOCK_COLUMNS, Run
 from dpls.runs.files import read_json, write_json
 
 SEAL = "seal.json"
-TRAINED = ("config.json", "metrics.jsonl", "dynamics/*.npy", "factors/*.npz", "checkpoints/*.safetensors")
+TRAINED = (
+    "config.json",
+    "scores.parquet",
+    "metrics.jsonl",
+    "dynamics/*.npy",
+    "factors/*.npz",
+    "checkpoints/*.safetensors",
+)
 DERIVED = ("probabilities.npy", "evaluations/*.json", "evaluations/*.parquet")
 AGAIN = "restore it, or delete metrics.jsonl and the folders checkpoints and factors and train again with {}"
 SHARES = ((TRAIN, "train_clean"), (VALIDATION, "validation_clean"))

@@ -15,6 +15,7 @@ from dpls.methods.subset import Subset
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Choice, Run
 from dpls.runs.folder import list_runs
+from dpls.runs.scores.training import own
 
 log = logging.getLogger("dpls")
 Ids = NDArray[np.int64]
@@ -42,14 +43,27 @@ def choice_at(
     difficulty = np.full(len(ids), np.nan)
     if phase.factors.needs_difficulty:
         difficulty = difficulty_of(config, run, ids, start)[ids]
+        if config.difficulty.scores:
+            log.info(said_of_scores(config, int(np.isnan(difficulty).sum()), len(ids)))
     chosen.factors[own] = phase.factors(difficulty, classes)
     chosen.kept[own] = kept_of(config, run, phase.subset, ids, labels, start)
     return chosen
 
 
 def difficulty_of(config: RunConfig, run: Run, train_ids: Ids, epochs: int) -> Scores:
-    """(N,), by id, in [0, 1], higher = harder: from the first epochs of the run's own record."""
+    """(N,), by id, in [0, 1], higher = harder: by the scores from elsewhere that the run is trained by, else from the
+    first epochs of its own record."""
+    if config.difficulty.scores:
+        return config.difficulty.scaled(own(run), train_ids).astype(np.float64, copy=False)
     return config.difficulty(run.dynamics(epochs), train_ids).astype(np.float64, copy=False)
+
+
+def said_of_scores(config: RunConfig, unknown: int, images: int) -> str:
+    """Whose scores decide, and how many training images have none."""
+    return (
+        f"difficulty by the scores {config.difficulty.scores_name!r}, computed elsewhere; {unknown:,} of {images:,}"
+        " training images have none: factor 1"
+    )
 
 
 def kept_of(
@@ -63,8 +77,8 @@ def kept_of(
         return np.ones(len(train_ids), dtype=bool)
     difficulty = np.full(len(run.ids()), np.nan)
     if subset.needs_difficulty:
-        own = not subset.scores
-        difficulty = difficulty_of(config, run, train_ids, epochs) if own else scores_of(run.path.parent, subset.scores)
+        by_others, runs = bool(subset.scores), run.path.parent
+        difficulty = scores_of(runs, subset.scores) if by_others else difficulty_of(config, run, train_ids, epochs)
         check_scores(difficulty, subset.scores, train_ids)
     taken = subset.take(difficulty[train_ids], labels)
     if taken.tied:

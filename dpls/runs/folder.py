@@ -12,8 +12,11 @@ from dpls.runs.directory import SCHEMA, Run
 from dpls.runs.files import RECORDED, SPARE, now, write_json
 
 
-def create_run(runs: Path, content: Mapping[str, Any], epochs: int, label: str = "") -> Run:
-    """A new run directory, state queued, complete at the moment it appears under its name."""
+def create_run(
+    runs: Path, content: Mapping[str, Any], epochs: int, label: str = "", files: Mapping[str, bytes] | None = None
+) -> Run:
+    """A new run directory, state queued, complete at the moment it appears under its name; ``files``: what it holds
+    beside, by name."""
     moment = datetime.now(UTC)
     fraction = moment.microsecond * 0x10000 // 1_000_000  # of the second, so that ids sort as runs were made
     ident = f"{moment:%Y-%m-%d_%H%M%S}_{fraction:04x}"
@@ -27,6 +30,8 @@ def create_run(runs: Path, content: Mapping[str, Any], epochs: int, label: str =
                 aside / "status.json",
                 {"state": "queued", "epoch": 0, "epochs": epochs, "device": None, "created": now(), "error": None},
             )
+            for name, held in (files or {}).items():
+                (aside / name).write_bytes(held)
             keep_spare(aside / SPARE)
             (aside / "run.lock").touch()  # so that it can be locked however full the disk is by then
             if label:

@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import numpy as np
 import pandas as pd
 
 from dpls import intervals
-from dpls.data.unlabelled import PSEUDO
+from dpls.difficulty import causes
 from dpls.difficulty.measures import MEASURES
-from dpls.difficulty.scale import auroc, hardest_first
+from dpls.difficulty.scale import hardest_first
 from dpls.difficulty.signals import signals_of
 from dpls.difficulty.verdict import Verdict, has_left_chance, verdict
 from dpls.errors import UserError
@@ -76,7 +75,9 @@ def method_of(config: RunConfig) -> str:
     """e.g. ``PGD-AT 8/255, DPLS 0.5``: the objective with its radius, and the labels and examples of the last phase."""
     phase = config.phases[-1]
     subset = phase.subset.in_words if phase.subset else ""
-    words = (config.objective.in_words(config.eps), phase.factors.in_words, subset)
+    by = config.difficulty.scores_name if phase.factors.needs_difficulty else ""
+    factors = phase.factors.in_words + (f" by {by}" if by else "")
+    words = (config.objective.in_words(config.eps), factors, subset)
     return ", ".join(part for part in words if part)
 
 
@@ -224,8 +225,9 @@ def report(run: Run, count: int = 10) -> str:
     """What a person wants to know first of a finished run."""
     table = run.examples()
     lines = ["", f"Run {run.id}  {run.label()}".rstrip(), "", *_accuracies(run), "", *_believed(run, table)]
-    lines += _hardest(table, count)
-    return "\n".join([*lines, "", *_causes(table)]).rstrip() + "\n"
+    lines += _hardest(table, count, run.recipe().difficulty.scores_name)
+    train = table[table["split"] == "train"]
+    return "\n".join([*lines, "", *causes.of_difficulty(train), "", *causes.of_measures(train)]).rstrip() + "\n"
 
 
 def _accuracies(run: Run) -> list[str]:
@@ -252,11 +254,13 @@ def verdict_on(run: Run, table: pd.DataFrame) -> Verdict:
 
 
 def _believed(run: Run, table: pd.DataFrame) -> list[str]:
+    if name := run.recipe().difficulty.scores_name:
+        return [f"Difficulty is that of the scores {name!r}: how they were found, nothing here can check.", ""]
     found = verdict_on(run, table)
     return [found.sentence, *(f"  {check.name}: {check.sentence}" for check in found.doubts), ""]
 
 
-def _hardest(table: pd.DataFrame, count: int) -> list[str]:
+def _hardest(table: pd.DataFrame, count: int, by: str) -> list[str]:
     rows = hardest(table, count)
     lines = [f"The {len(rows)} hardest training images (equal difficulty ordered by mean loss):"]
     planted = bool((table["cause"] != "").any())
@@ -272,26 +276,6 @@ def _hardest(table: pd.DataFrame, count: int) -> list[str]:
         lines.append(line.rstrip())
     unseen = int(table.loc[table["split"] == "train", "difficulty"].isna().sum())
     if unseen:
-        lines.append(f"  note: {unseen:,} training images have no difficulty (unseen, or all alike): factor 1")
-    return lines
-
-
-def _causes(table: pd.DataFrame) -> list[str]:
-    train = table[(table["split"] == "train") & (table["cause"] != PSEUDO)]
-    planted = [cause for cause in train["cause"].unique() if cause]
-    if not planted or train["difficulty"].isna().any():
-        return []
-    lines = ["Planted causes: how well difficulty tells them from all other training images (AUROC, 0.5 = not at all):"]
-    difficulty, causes = train["difficulty"].to_numpy(), train["cause"].to_numpy()
-    for cause in sorted(planted, key=lambda c: -auroc(difficulty, causes == c)):
-        chosen = causes == cause
-        lines.append(
-            f"  {cause:<10} {auroc(difficulty, chosen):.3f}  n = {chosen.sum():>4}"
-            f"  mean difficulty {difficulty[chosen].mean():.3f}"
-        )
-    unplanted = difficulty[causes == ""]
-    lines.append(
-        f"  {'(none)':<10}        n = {len(unplanted):>4}"
-        f"  mean difficulty {unplanted.mean():.3f}, above one half {np.mean(unplanted > 0.5):.1%}"
-    )
+        why = "they have no score, or" if by else "unseen, or"
+        lines.append(f"  note: {unseen:,} training images have no difficulty ({why} all alike): factor 1")
     return lines

@@ -78,14 +78,14 @@ def select() -> Selection:
 
 
 def _measure(run: Run, config: RunConfig) -> tuple[str, bool]:
-    own = config.difficulty
+    own, mine = config.difficulty, store.own_measure(run)
     measures = [*MEASURES, *store.imported(run)]
     asked = st.session_state.get("measure")
     if asked is not None and asked not in measures:
         st.warning(
             f"There are no scores {escape(str(asked)[:40])} for these images (any more); another measure is shown."
         )
-    address.bind("measure", own.measure, lambda name: name in measures)
+    address.bind("measure", mine, lambda name: name in measures)
     measure: str = st.selectbox(
         "Measure",
         measures,

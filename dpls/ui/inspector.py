@@ -120,26 +120,39 @@ def _trail(s: Selection, example: int) -> Figure:
 
 
 def _measures(s: Selection, example: int) -> None:
-    ids = s.facts.ids(int(s.facts.part[example]))
+    """Every measure, clean and, of training images of a run that attacks, attacked; scores from elsewhere are neither."""
+    attacked = s.facts.part[example] == TRAIN and s.config.objective.attacks
     rows = []
     for name in (*MEASURES, *store.imported(s.run)):
-        values = store.scores(s.run, s.counted, name, s.adversarial)
-        turned = store.harder(values, name)
-        known = turned[ids][~np.isnan(turned[ids])]
-        easier = float(np.mean(known < turned[example])) if not np.isnan(values[example]) else None
-        rows.append({"measure": name_of(name), "value": float(values[example]), "harder than": easier})
+        value, harder = _placed(s, example, name, adversarial=False)
+        row = {"measure": name_of(name), "clean": value, "harder than": harder}
+        if attacked:
+            alike = (None, None) if store.is_imported(name) else _placed(s, example, name, adversarial=True)
+            row |= dict(zip(("attacked", "harder than, attacked"), alike, strict=True))
+        rows.append(row)
+    of_part = "share of the images of this part that are easier"
+    share = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1, help=of_part)
+    number = st.column_config.NumberColumn(format="%.3f")
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
         height=283,
         column_config={
-            "value": st.column_config.NumberColumn(format="%.3f"),
-            "harder than": st.column_config.ProgressColumn(
-                format="percent", min_value=0, max_value=1, help="share of the images of this part that are easier"
-            ),
+            "clean": number,
+            "harder than": share,
+            "attacked": number,
+            "harder than, attacked": share,
         },
         alt="Measures of this image with its rank in each",
     )
+
+
+def _placed(s: Selection, example: int, name: str, adversarial: bool) -> tuple[float, float | None]:
+    """Its value by a measure, and the share of its part that is easier; None where it has no value."""
+    values = store.scores(s.run, s.counted, name, adversarial)
+    turned = store.harder(values, name)[s.facts.ids(int(s.facts.part[example]))]
+    known, own = turned[~np.isnan(turned)], store.harder(values, name)[example]
+    return float(values[example]), None if np.isnan(own) else float(np.mean(known < own))
 
 
 def _probabilities(s: Selection, example: int) -> None:

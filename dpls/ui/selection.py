@@ -57,13 +57,15 @@ class Selection:
         """Whether difficulty is counted as the run itself counts it."""
         own, counted = self.config.difficulty, min(self.config.counted_epochs, self.epochs)
         mine = (self.measure, self.adversarial, self.normaliser, self.counted)
-        return mine == (own.measure, own.adversarial, own.normaliser, counted)
+        return mine == (own.decided_by, own.adversarial, own.normaliser, counted)
 
     @property
     def own_name(self) -> str:
         own = self.config.difficulty
         signal = ATTACKED if own.adversarial else CLEAN
         scale = SCALE_NAMES[own.normaliser]
+        if own.scores:
+            return f"{name_of(own.decided_by)}, {scale}"
         return f"{MEASURES[own.measure].title}, {signal}, {scale}, T = {self.config.counted_epochs}"
 
     def rank(self, example: int) -> str:
@@ -104,7 +106,7 @@ def selection_of(
     """The selection these choices give; without any, all training images by the run's own measure, T and scale."""
     config, epochs, facts = run.recipe(), store.committed(run), store.facts(run)
     if measure is None:
-        measure, adversarial = config.difficulty.measure, config.difficulty.adversarial
+        measure, adversarial = store.own_measure(run), config.difficulty.adversarial
     counted = min(config.counted_epochs, epochs) if counted is None else counted
     values = store.scores(run, counted, measure, adversarial)
     normaliser = normaliser or config.difficulty.normaliser

@@ -28,6 +28,7 @@ from dpls.runs import scores as scores_from_files
 from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, data_root, runs_root
 from dpls.runs.folder import list_runs
+from dpls.runs.scores.training import has_own, own
 
 STATES = {
     "queued": "waiting",
@@ -228,7 +229,14 @@ def signals(run: Run, counted: int, adversarial: bool) -> dict[str, np.ndarray]:
 
 def imported(run: Run) -> list[str]:
     """Names of the scores computed elsewhere for the images of this run; they are used like a measure."""
-    return scores_from_files.names(runs_root(), run.config()["fingerprint"])
+    mine = {run.recipe().difficulty.scores_name} if has_own(run) else set()
+    return sorted({*scores_from_files.names(runs_root(), run.config()["fingerprint"]), *mine})
+
+
+def own_measure(run: Run) -> str:
+    """By what the run itself counts difficulty: a measure, or scores computed elsewhere where these are at hand."""
+    own = run.recipe().difficulty
+    return own.decided_by if not own.scores or own.scores_name in imported(run) else own.measure
 
 
 def is_imported(measure: str) -> bool:
@@ -241,9 +249,18 @@ def scores(run: Run, counted: int, measure: str, adversarial: bool) -> NDArray[n
     Imported scores do not depend on epochs.
     """
     if is_imported(measure):
+        if has_own(run) and measure == run.recipe().difficulty.scores_name:  # whatever has become of the file since
+            return _own(run.path)
         file = scores_from_files.file_of(runs_root(), run.config()["fingerprint"], measure)
         return _imported(file, changed(file))
     return _scores(run.path, counted, measure, adversarial, signals(run, counted, adversarial))
+
+
+@st.cache_resource(max_entries=20, show_spinner=False)
+def _own(path: Path) -> NDArray[np.floating]:
+    values = own(Run(path))
+    values.flags.writeable = False
+    return values
 
 
 @st.cache_resource(max_entries=20, show_spinner=False)

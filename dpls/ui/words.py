@@ -67,6 +67,7 @@ WORDS = {
     "DiffPure.t": "How far images are noised",
     "DiffPure.updates": "Training steps of the diffusion model",
     "DiffPure.width": "Channels of the diffusion model",
+    "Difficulty.scores": "Scores computed elsewhere instead",
     "DPLS.lambda_min": "Smallest factor",
     "FashionMnist.path": "Folder of the published files",
     "FGSMRS.step": "Length of the step, in eps",

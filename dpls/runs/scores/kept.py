@@ -40,9 +40,14 @@ def keep(runs: Path, fingerprint: str, name: str, scores: Array) -> None:
     file = file_of(runs, fingerprint, name)
     file.parent.mkdir(parents=True, exist_ok=True)
     tidy(file.parent)
+    write_whole(file, as_bytes(scores))
+
+
+def as_bytes(scores: Array) -> bytes:
+    """What a file of scores (N,) by id holds."""
     buffer = io.BytesIO()
     pd.DataFrame({"id": np.arange(len(scores)), "score": scores}).to_parquet(buffer, index=False)
-    write_whole(file, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def load(file: Path) -> Array:
