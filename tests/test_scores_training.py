@@ -7,7 +7,7 @@ import pytest
 
 from dpls.cli.main import main
 from dpls.errors import UserError
-from dpls.experiments.stored import settled
+from dpls.experiments.conduct import settled
 from dpls.jobs.submission import submit
 from dpls.jobs.worker import work
 from dpls.recipe import hash_at, make_config, override, same_run

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from dpls.difficulty.causes import planted
 from dpls.difficulty.measures import zero_one
 from dpls.difficulty.scale import auroc
-from dpls.difficulty.verdict import BAD, DOUBTFUL, GOOD, Verdict, chance_of, has_left_chance, planted, spearman, verdict
+from dpls.difficulty.verdict import BAD, DOUBTFUL, GOOD, Verdict, chance_of, has_left_chance, spearman, verdict
 
 
 def record(rates: np.ndarray, epochs: int, seed: int = 0) -> dict[str, np.ndarray]:

@@ -192,6 +192,7 @@ def _work(args: argparse.Namespace) -> int:
 
 def _work_through(run: Run) -> int:
     """Works on a run that waits, then on what else waits in its folder: loading torch takes longer than many a run."""
+    from dpls.experiments.conduct import conclude
     from dpls.jobs import worker
     from dpls.jobs.queue import next_ready
 
@@ -200,6 +201,7 @@ def _work_through(run: Run) -> int:
     while waiting:
         try:  # one that went well waits again only if somebody has asked for an evaluation since
             worker.work(waiting, if_queued=True)
+            conclude(waiting)
         except worker.Stopped as stopped:
             tried.add(waiting.id)
             if not stopped.asked:
@@ -212,6 +214,7 @@ def _work_through(run: Run) -> int:
 
 
 def _work_on(run: Run) -> int:
+    from dpls.experiments.conduct import conclude
     from dpls.jobs import worker
     from dpls.jobs.queue import hindrance
 
@@ -222,6 +225,7 @@ def _work_on(run: Run) -> int:
     try:
         with worker.shown_log():
             worker.work(run)
+        conclude(run)
     except worker.Stopped:
         return 1
     except UserError as error:

@@ -1,19 +1,19 @@
 """Which measure finds which planted cause: AUROC of every measure, clean and attacked, in the per-example table."""
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dpls.data.unlabelled import PSEUDO
 from dpls.difficulty.measures import MEASURES
-from dpls.difficulty.scale import auroc
+from dpls.difficulty.scale import rank
 
 
 class Found(NamedTuple):
-    """How well one measure tells each cause's images from all others: {cause: AUROC in [0, 1], NaN where it has too
-    many unknown}."""
+    """How well one measure tells each cause's images from all others: {cause: AUROC in [0, 1], NaN where nothing is
+    known of either}."""
 
     measure: str
     adversarial: bool
@@ -25,38 +25,59 @@ class Found(NamedTuple):
         return float(np.mean(list(self.by_cause.values())))
 
 
-def found_by(scores: NDArray[np.floating], causes: NDArray[np.str_], names: list[str]) -> dict[str, float]:
-    """{cause: AUROC} of scores (n,), higher = harder; images without a score are left out."""
+def found_by(scores: NDArray[np.floating], members: Mapping[str, NDArray[np.bool_]]) -> dict[str, float]:
+    """{cause: AUROC of its members against all others}; NaN where there are none of one kind.
+
+    scores: (n,), higher = harder, images without a score are left out; members: (n,) each.
+    """
     known = ~np.isnan(scores)
-    return {name: auroc(scores[known], causes[known] == name) for name in names}
+    ranks, n = rank(scores[known], scores[known]) * known.sum(), int(known.sum())
+    found = {}
+    for name, mine in members.items():
+        count = int(mine[known].sum())
+        none = count in (0, n)
+        found[name] = float("nan") if none else float((ranks[mine[known]].mean() - count / 2) / (n - count))
+    return found
 
 
-def with_own_labels(train: pd.DataFrame) -> pd.DataFrame:
-    """Without the images whose label is a pseudo-label: nobody planted that."""
-    return train[train["cause"] != PSEUDO]
+def planted(
+    difficulty: NDArray[np.floating], causes: Sequence[str], code: NDArray[np.uint8]
+) -> list[tuple[str, int, float]]:
+    """(cause, how many, AUROC of its examples against all others), best found first; code 0 is no cause.
+
+    ``difficulty`` (n,): higher = harder, no NaN; ``code`` (n,): index into causes.
+    """
+    members = {name: code == number for number, name in enumerate(causes) if number}
+    found = found_by(difficulty, members)
+    rows = [(name, int(members[name].sum()), value) for name, value in found.items() if not np.isnan(value)]
+    return sorted(rows, key=lambda row: -row[2])
 
 
 def planted_in(train: pd.DataFrame) -> dict[str, int]:
     """{cause: how many of the training images carry it}, the most frequent first."""
-    counts = with_own_labels(train)["cause"].value_counts()
+    counts = train["cause"].value_counts()
     return {str(name): int(count) for name, count in counts.items() if name}
 
 
-def found_by_measures(train: pd.DataFrame) -> list[Found]:
-    """Of the training rows of a per-example table: every measure, then the same on attacked images; none where nothing
-    was planted."""
-    train = with_own_labels(train)
-    names, causes = list(planted_in(train)), train["cause"].to_numpy(str)
-    if not names:
-        return []
+def found_by_measures(
+    measures: Iterable[tuple[str, bool, NDArray[np.floating]]], members: Mapping[str, NDArray[np.bool_]]
+) -> list[Found]:
+    """Of (name of a measure, whether on attacked images, its natural values (n,)) each; none of which nobody knows a
+    value."""
     rows = []
-    for adversarial, suffix in ((False, ""), (True, "_adv")):
-        for name, measure in MEASURES.items():
-            if f"{name}{suffix}" in train and not train[f"{name}{suffix}"].isna().all():
-                values = train[f"{name}{suffix}"].to_numpy(float)
-                turned = values if measure.higher_is_harder else -values
-                rows.append(Found(name, adversarial, found_by(turned, causes, names)))
+    for name, adversarial, values in measures:
+        if not np.isnan(values).all():
+            turned = values if MEASURES[name].higher_is_harder else -values
+            rows.append(Found(name, adversarial, found_by(turned, members)))
     return rows
+
+
+def measures_in(train: pd.DataFrame) -> Iterator[tuple[str, bool, NDArray[np.floating]]]:
+    """Those of the rows of a per-example table: clean, then attacked."""
+    for adversarial, suffix in ((False, ""), (True, "_adv")):
+        for name in MEASURES:
+            if f"{name}{suffix}" in train:
+                yield name, adversarial, train[f"{name}{suffix}"].to_numpy(float)
 
 
 def as_table(found: list[Found]) -> pd.DataFrame:
@@ -72,16 +93,17 @@ def as_table(found: list[Found]) -> pd.DataFrame:
 
 def of_difficulty(train: pd.DataFrame) -> list[str]:
     """For a terminal: how well a run's own difficulty finds each planted cause; nothing where none is planted."""
-    train = with_own_labels(train[train["difficulty"].notna()])
-    planted = planted_in(train)
-    if not planted:
+    train = train[train["difficulty"].notna()]
+    counts = planted_in(train)
+    if not counts:
         return []
     lines = ["Planted causes: how well difficulty tells them from all other training images (AUROC, 0.5 = not at all):"]
     difficulty, causes = train["difficulty"].to_numpy(), train["cause"].to_numpy(str)
-    found = found_by(difficulty, causes, list(planted))
-    for name in sorted(planted, key=lambda name: -found[name]):
-        mean = difficulty[causes == name].mean()
-        lines.append(f"  {name:<10} {found[name]:.3f}  n = {planted[name]:>4}  mean difficulty {mean:.3f}")
+    members = {name: causes == name for name in counts}
+    found = found_by(difficulty, members)
+    for name in sorted(counts, key=lambda name: -found[name]):
+        mean = difficulty[members[name]].mean()
+        lines.append(f"  {name:<10} {found[name]:.3f}  n = {counts[name]:>4}  mean difficulty {mean:.3f}")
     unplanted = difficulty[causes == ""]
     lines.append(
         f"  {'(none)':<10}        n = {len(unplanted):>4}"
@@ -95,8 +117,9 @@ def of_measures(train: pd.DataFrame) -> list[str]:
 
     ``train``: the training rows of a per-example table.
     """
-    found, counts = found_by_measures(train), planted_in(train)
-    if not found:
+    counts, causes = planted_in(train), train["cause"].to_numpy(str)
+    found = found_by_measures(measures_in(train), {name: causes == name for name in counts})
+    if not counts or not found:
         return []
     width = max(9, *(len(name) for name in counts))
     head = "".join(f" {name:>{width}}" for name in [*counts, "mean"])

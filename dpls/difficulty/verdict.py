@@ -144,20 +144,3 @@ def _classes(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> Check
 def _rare_are_hard(means: NDArray[np.floating], sizes: NDArray[np.integer]) -> bool:
     """Whether classes of very different sizes are the harder, the smaller they are."""
     return bool(sizes.max() >= 2 * sizes.min() and spearman(means, sizes.astype(float)) < -0.5)
-
-
-def planted(
-    difficulty: NDArray[np.floating], causes: tuple[str, ...], code: NDArray[np.uint8]
-) -> list[tuple[str, int, float]]:
-    """(cause, how many, AUROC of its examples against all others), best found first; code 0 is no cause.
-
-    ``difficulty`` (n,): higher = harder, no NaN; ``code`` (n,): index into causes.
-    """
-    ranks, n = rank(difficulty, difficulty) * len(difficulty), len(difficulty)
-    found = []
-    for number, name in enumerate(causes):
-        mine = code == number
-        count = int(mine.sum())
-        if number and 0 < count < n:
-            found.append((name, count, float((ranks[mine].mean() - count / 2) / (n - count))))
-    return sorted(found, key=lambda row: -row[2])

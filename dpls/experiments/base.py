@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from dpls.attacks import PGD
@@ -83,6 +85,8 @@ class Experiment(Component):
     """{preset of experiments: settings beside its base}; none for a preset: the defaults."""
     on_own_page: ClassVar[bool] = False
     """Whether it is shown on a page of its own, and not with the others."""
+    makes_measures: ClassVar[bool] = False
+    """Whether its result becomes a measure of the images; its outcomes keep all measures then, to compare it with."""
     tells_best_from_last: ClassVar[bool] = True
     """Whether its charts show the best checkpoint beside the last."""
 
@@ -161,6 +165,11 @@ class Experiment(Component):
     def summarise(self, o: Outcomes) -> Result:
         """What the outcomes of its runs say; of those that have finished."""
 
+    def measures(self, o: Outcomes) -> dict[str, NDArray[np.float64]]:  # noqa: ARG002
+        """What it makes once all its runs are done: {"" or what follows its name: (N,) by id, higher = harder, NaN
+        where unknown}."""
+        return {}
+
     def check(self, images: int) -> None:
         """A UserError where it cannot do with so many training images."""
 
@@ -183,6 +192,13 @@ class Experiment(Component):
             changes |= {"objective": objective, "selection": base.selection.model_copy(update={"by": "clean"})}
             changes["difficulty"] = base.difficulty.model_copy(update={"adversarial": False})
         return RunConfig.model_validate(base.model_copy(update=changes).model_dump())
+
+    def from_scratch(self, seed: int, subset: Subset, objective: Any = None, **last_phase: Any) -> RunConfig:
+        """A run that trains on the subset from its first epoch on."""
+        config = self.config(seed, objective, **last_phase)
+        return config.model_copy(
+            update={"phases": tuple(p.model_copy(update={"subset": subset}) for p in config.phases)}
+        )
 
     def judges_of(self, seed: int) -> tuple[str, ...]:
         """Roles of the runs whose difficulty counts for a seed; its own, unless something is chosen by it."""
@@ -281,10 +297,3 @@ class ByDifficulty(Experiment):
     def subset(self, seed: int, which: Which, share: float, **settings: Any) -> Subset:
         """By the scores of a seed."""
         return Subset(which=which, share=share, scores=self.judges_of(seed), seed=seed, **settings)
-
-    def from_scratch(self, seed: int, subset: Subset, objective: Any = None, **last_phase: Any) -> RunConfig:
-        """A run that trains on the subset from its first epoch on."""
-        config = self.config(seed, objective, **last_phase)
-        return config.model_copy(
-            update={"phases": tuple(p.model_copy(update={"subset": subset}) for p in config.phases)}
-        )

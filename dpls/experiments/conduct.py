@@ -10,12 +10,13 @@ from filelock import FileLock
 from dpls.data import TRAIN
 from dpls.errors import UserError
 from dpls.experiments.base import Experiment, Planned
-from dpls.experiments.stored import Stored, identify, settled, state_of
+from dpls.experiments.stored import Stored, identify, state_of
 from dpls.jobs.launchers import Launcher, take_up
 from dpls.jobs.queue import WAITING, hindrance
 from dpls.recipe import same_run
 from dpls.runs.directory import SCHEMA, Run
 from dpls.runs.files import create_folder, data_root, now, tidy, write_json
+from dpls.runs.scores.training import pinned
 
 
 def start(experiment: Experiment, runs: Path, launcher: Launcher) -> Stored:
@@ -61,6 +62,26 @@ def submit_all(experiment: Experiment, runs: Path) -> Stored:
         stored = Stored(path)
         requeue(stored)
     return stored
+
+
+def settled(experiment: Experiment, runs: Path) -> Experiment:
+    """The same, with the content of the scores that its runs are trained by; itself where there are none."""
+    base = experiment.base
+    if not base.difficulty.scores:
+        return experiment
+    _, fingerprint = base.data(data_root(runs))
+    return experiment.model_copy(update={"base": pinned(base, runs, fingerprint)})
+
+
+def conclude(run: Run) -> None:
+    """For whoever has finished a run: where it was the last of an experiment that makes a measure, the measure is
+    written. Of other experiments, nothing."""
+    name = run.config().get("experiment")
+    stored = Stored(run.path.parent / "experiments" / str(name))
+    with suppress(UserError):
+        waits = name and stored.experiment.makes_measures and not stored.is_complete
+        if waits and stored.states()["done"] == len(stored.content["arms"]):
+            stored.outcomes()
 
 
 def _lock(stored: Stored) -> FileLock:

@@ -19,8 +19,8 @@ from dpls.errors import UserError
 from dpls.evaluations.judge import correct
 from dpls.experiments.base import ByDifficulty, Experiment, Planned
 from dpls.experiments.compare import ties
-from dpls.experiments.conduct import check_plan
-from dpls.experiments.stored import Stored, identify, settled
+from dpls.experiments.conduct import check_plan, settled
+from dpls.experiments.stored import Stored, identify
 from dpls.jobs.estimate import epoch_passes, forward_operations, in_words, outline_of, total_passes, training_passes
 from dpls.jobs.room import bytes_of_run, check_room
 from dpls.recipe import Phase, RunConfig, same_run

@@ -5,7 +5,8 @@
 clean_last, attacked_last (of all); attacked is by the attack that judges. pgd_best, pgd_last: of test images under PGD,
 the article's attack, where it stands beside the judge. The same ending in average: of the mean of the weights, where
 a run takes one. ``attrs["cost"]``: {arm: [seconds of training, passes an image of training]}, means over the seeds.
-``scores``: a row an example of a seed: seed, id, split, label, class, cause, difficulty, by the runs that chose for it.
+``scores``: a row an example of a seed: seed, id, split, label, class, cause, difficulty, by the runs that chose for it;
+where an experiment makes a measure, all measures of the first of these, too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from dpls.data import PARTS
+from dpls.difficulty.measures import MEASURES
 from dpls.errors import UserError
 from dpls.evaluations import AnyEvaluation
 from dpls.evaluations.trust import is_attacked
@@ -175,12 +177,19 @@ def among(outcomes: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.
 
 
 def gather(
-    runs: Path, roles: Mapping[str, Run], arms: Mapping[str, tuple[str, int]], judges: Mapping[int, Sequence[str]]
+    runs: Path,
+    roles: Mapping[str, Run],
+    arms: Mapping[str, tuple[str, int]],
+    judges: Mapping[int, Sequence[str]],
+    measures: bool = False,
 ) -> Outcomes:
-    """From the finished of ``roles`` in a folder; ``arms``: role -> (arm, seed), ``judges``: seed -> ids of runs."""
+    """From the finished of ``roles`` in a folder; ``arms``: role -> (arm, seed), ``judges``: seed -> ids of runs.
+
+    ``measures``: whether scores hold all measures, and not difficulty alone.
+    """
     done = {role: run for role, run in roles.items() if role in arms and run.state() == "done"}
     tables = [_outcomes(run).assign(arm=arms[role][0], seed=arms[role][1]) for role, run in done.items()]
-    scores = [_scores(runs, names).assign(seed=seed) for seed, names in judges.items()]
+    scores = [_scores(runs, names, measures).assign(seed=seed) for seed, names in judges.items()]
     if not tables or not scores:
         raise UserError(
             "nothing can be shown yet: it takes a finished run, and that whose scores say which images are hard"
@@ -239,6 +248,8 @@ def _kind_of(evaluation: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     return ""
 
 
-def _scores(runs: Path, names: Sequence[str]) -> pd.DataFrame:
+def _scores(runs: Path, names: Sequence[str], measures: bool) -> pd.DataFrame:
     table = Run(runs / names[0]).examples()
-    return table[["id", "split", "label", "class", "cause"]].assign(difficulty=scores_of(runs, names))
+    more = [f"{name}{suffix}" for suffix in ("", "_adv") for name in MEASURES] if measures else []
+    columns = ["id", "split", "label", "class", "cause", *(name for name in more if name in table)]
+    return table[columns].assign(difficulty=scores_of(runs, names))

@@ -26,13 +26,13 @@ from dpls.experiments.kinds import checked
 from dpls.experiments.outcomes import Outcomes, gather
 from dpls.experiments.result import Result
 from dpls.recipe import anywhere, same_run
+from dpls.runs import scores as kept_scores
 from dpls.runs.checked import Test, damaged, is_count, is_list, is_table, is_text, or_none
 from dpls.runs.checked import table as checked_table
 from dpls.runs.contents import is_fingerprint, is_id
 from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, data_root, read_json, write_whole
 from dpls.runs.folder import list_runs
-from dpls.runs.scores.training import pinned
 
 Reading: TypeAlias = tuple[str, dict[str, Any]]
 """A run's state and its status."""
@@ -69,6 +69,11 @@ class Stored:
     @property
     def id(self) -> str:
         return self.path.name
+
+    @property
+    def short_id(self) -> str:
+        """e.g. ``cscore-6b1f``."""
+        return f"{self.kind}-{self.id[-4:]}"
 
     @property
     def runs_folder(self) -> Path:
@@ -192,9 +197,11 @@ class Stored:
             if all(role in roles and state_of(roles[role]) == "done" for role in names)
         }
         there = {role: run for role, run in roles.items() if arms[role][1] in judges}
-        found = gather(self.runs_folder, there, arms, judges)
+        found = gather(self.runs_folder, there, arms, judges, measures=self.experiment.makes_measures)
         if len(roles) == len(arms) and all(state_of(run) == "done" for run in roles.values()):
             with suppress(OSError):  # who may only look makes them anew each time
+                for name, values in self.experiment.measures(found).items():
+                    kept_scores.keep(self.runs_folder, content["fingerprint"], f"{self.short_id}{name}", values)
                 for file, table in zip(self.tables, (found.outcomes, found.scores), strict=True):
                     buffer = io.BytesIO()
                     table.to_parquet(buffer, index=False, compression="zstd")
@@ -264,15 +271,6 @@ def identify(experiment: Experiment) -> str:
     """The name of the experiment with these settings; where it computes does not matter."""
     anyhow = validated(experiment.model_copy(update={"base": anywhere(experiment.base)}))
     return f"{experiment.name()}-{digest(ENGINE, canonical(anyhow))[:10]}"
-
-
-def settled(experiment: Experiment, runs: Path) -> Experiment:
-    """The same, with the content of the scores that its runs are trained by; itself where there are none."""
-    base = experiment.base
-    if not base.difficulty.scores:
-        return experiment
-    _, fingerprint = base.data(data_root(runs))
-    return experiment.model_copy(update={"base": pinned(base, runs, fingerprint)})
 
 
 def by_config(runs: Path, fingerprint: str) -> dict[str, Run]:

@@ -120,7 +120,7 @@ def _trail(s: Selection, example: int) -> Figure:
 
 
 def _measures(s: Selection, example: int) -> None:
-    """Every measure, clean and, of training images of a run that attacks, attacked; scores from elsewhere are neither."""
+    """Every measure, clean, and attacked for training images of a run that attacks; scores from files are neither."""
     attacked = s.facts.part[example] == TRAIN and s.config.objective.attacks
     rows = []
     for name in (*MEASURES, *store.imported(s.run)):

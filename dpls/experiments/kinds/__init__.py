@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from dpls.errors import UserError
 from dpls.experiments.base import Experiment
+from dpls.experiments.kinds.cscore import CScore
 from dpls.experiments.kinds.membership import Membership
 from dpls.experiments.kinds.methods import Methods
 from dpls.experiments.kinds.pruning import Pruning
@@ -15,7 +16,7 @@ from dpls.experiments.kinds.subsets import Subsets
 from dpls.recipe import RunConfig, override, read_settings
 from dpls.recipe.sentences import sentence
 
-_KINDS: tuple[type[Experiment], ...] = (Pruning, Subsets, Membership, Methods, Smoothing)
+_KINDS: tuple[type[Experiment], ...] = (Pruning, Subsets, Membership, Methods, Smoothing, CScore)
 KINDS = {kind.name(): kind for kind in _KINDS}
 """{name: kind}, in the order of the pages."""
 
