@@ -4,7 +4,7 @@ import streamlit as st
 
 from dpls import charts
 from dpls.data import TRAIN
-from dpls.ui import bring, images, store
+from dpls.ui import agreement, bring, images, store
 from dpls.ui.believed import show_planted, show_verdict
 from dpls.ui.choosing import select, set_range
 from dpls.ui.frame import escape, page, read_only
@@ -65,5 +65,6 @@ with page("Difficulty", "How hard the images of a run are. Drag across the histo
         st.caption("Each row is a class, its colour stronger where more of its images lie; the dot is its mean.")
     with halves.cell():
         show_planted(s)
+    agreement.show(s)
     if not read_only():
         bring.offer(s)

@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from dpls.data.cache import open_dataset, store
 from dpls.difficulty.measures import MEASURES
+from dpls.difficulty.signals import signals_of
 from dpls.evaluations import named
 from dpls.experiments.stored import list_experiments
 from dpls.jobs.wanted import FAILED, STOPPED, asked, mark, next_wanted, want, wanted
@@ -27,7 +28,9 @@ from dpls.runs import scores
 from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, data_root, write_json
 from dpls.runs.folder import list_runs
-from dpls.ui import start
+from dpls.runs.scores.kept import as_bytes
+from dpls.runs.scores.training import digest_of
+from dpls.ui import agreement, start
 from dpls.ui.frame import SECONDS
 from dpls.ui.selection import selection_of
 from dpls.ui.start import TABS
@@ -305,7 +308,74 @@ def test_the_inspector_tells_all_about_an_image(runs: Path) -> None:
     assert f"factor {table['factor'][flipped]:.3f}" in text
     ranks = app.dataframe[0].value
     assert len(ranks) == len(MEASURES)
-    assert ranks["value"][0] == pytest.approx(table["zero_one"][flipped])
+    assert ranks["clean"][0] == pytest.approx(table["zero_one"][flipped])
+    attacked = signals_of(run.dynamics(8), True)
+    assert ranks["attacked"][0] == pytest.approx(MEASURES["zero_one"].compute(attacked)[flipped])
+    assert ranks["harder than, attacked"].between(0, 1).all()
+    app.number_input(key="id").set_value(int(table[table["split"] == "test"]["id"].iloc[0])).run()
+    assert not app.error
+
+
+def test_a_run_trained_by_scores_is_shown_by_its_own_copy_of_them(runs: Path) -> None:
+    values = np.r_[np.linspace(0, 1, 150), np.full(130, np.nan)]
+    run = make_run(runs, difficulty={"scores": f"mine@{digest_of(values)}"})
+    (run.path / "scores.parquet").write_bytes(as_bytes(values))
+    scores.keep(runs, run.config()["fingerprint"], "mine", values[::-1])
+    for name in RESULT_PAGES:
+        app = open_page(name)
+        assert not app.error and not app.exception, name
+    app = open_page("smoothing")
+    assert app.session_state["measure"] == "mine"
+    expected = (150 * (1 - 0.5 * np.mean(np.linspace(0, 1, 150))) + 50) / 200
+    assert float(app.metric[0].value) == pytest.approx(expected, abs=6e-4)
+    assert "50 training images have no score in the file; they have no difficulty and keep the factor 1" in words(app)
+
+
+def test_scores_that_are_looked_at_can_be_trained_by(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DPLS_READONLY")
+    monkeypatch.setattr("dpls.ui.frame.WARM_UP", 3600)
+    run = make_run(runs)
+    scores.keep(runs, run.config()["fingerprint"], "mine", np.random.default_rng(0).random(280))
+    app = open_page("smoothing", measure="mine")
+    links = [link.proto.label for link in app.get("page_link")]
+    assert any("Train by the scores mine, with lambda_min = 0.5" in label for label in links), links
+    app = open_page("train", set=["difficulty.scores=mine"])
+    assert app.text_input(key="demo/None/1/difficulty.scores").value == "mine" and not app.error
+
+
+# -- agreement
+
+
+def test_agreement_is_computed_once_somebody_asks(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, calls = make_run(runs), []
+    make_run(runs, number=2, seed=1)
+    make_run(runs, number=3, seed=2, eps=4 / 255)
+    stability = agreement.agreeing.stability
+    monkeypatch.setattr(agreement.agreeing, "stability", lambda *asked: calls.append(1) or stability(*asked))
+    app = open_page("difficulty", run=run.id)
+    assert not calls and "Between measures" not in words(app)
+    app = open_page("difficulty", run=run.id, agreement=True, **{"found by measures": True})
+    assert not app.error and calls == [1]
+    text = words(app)
+    assert (
+        "Between measures" in text and "Spearman on 200 images" in text and "a rule of ours, not of the article" in text
+    )
+    table = next(frame.value for frame in app.dataframe if "seed" in frame.value)
+    assert table["seed"].tolist() == [1], "another eps is another setting"
+    assert 0 < table["Spearman"][0] <= 1 and 0 <= table["hardest tenth the same"][0] <= 1
+    found = next(frame.value for frame in app.dataframe if "seen on" in frame.value)
+    assert found["seen on"].tolist() == ["clean"] * len(MEASURES) + ["attacked"] * len(MEASURES)
+    assert found["flip"][0] > 0.9
+    app.run()
+    assert calls == [1]
+
+
+def test_agreement_of_scores_from_elsewhere_asks_for_no_epochs(runs: Path) -> None:
+    run = make_run(runs)
+    scores.keep(runs, run.config()["fingerprint"], "mine", np.random.default_rng(0).random(280))
+    app = open_page("difficulty", measure="mine", agreement=True)
+    assert not app.error
+    assert "Between epochs" not in words(app) and "do not depend on a seed" in words(app)
 
 
 # -- smoothing

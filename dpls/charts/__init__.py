@@ -5,8 +5,10 @@ distributions   difficulty of many images; shares over classes
 curves          lines over epochs: of one image, of a run
 smoothing       what a lambda_min does to all labels
 robustness      accuracy under attack
+agreement       which measures, and which lengths of T, call the same images hard
 """
 
+from dpls.charts.agreement import agreement, stability
 from dpls.charts.curves import accuracies, losses, trail
 from dpls.charts.distributions import bins_of, by_class, histogram, shares
 from dpls.charts.figure import ATTACKED, CLEAN, GREY, SMOOTHED, Part, figure
@@ -21,6 +23,7 @@ __all__ = [
     "Part",
     "accuracies",
     "against_eps",
+    "agreement",
     "bins_of",
     "budget",
     "by_class",
@@ -32,6 +35,7 @@ __all__ = [
     "ladder",
     "losses",
     "shares",
+    "stability",
     "tenths",
     "trail",
 ]

@@ -6,7 +6,7 @@ import streamlit as st
 from dpls.data import TRAIN
 from dpls.difficulty.causes import planted
 from dpls.difficulty.verdict import BAD, DOUBTFUL, GOOD, Check
-from dpls.ui import store
+from dpls.ui import agreement, store
 from dpls.ui.selection import Selection
 
 ICONS = {GOOD: ":material/check_circle:", DOUBTFUL: ":material/error:", BAD: ":material/cancel:"}
@@ -71,3 +71,4 @@ def show_planted(s: Selection) -> None:
         alt="How well difficulty finds each planted cause",
     )
     st.caption("AUROC: 1 is always found, 0.5 no better than chance. All training images, whatever the filters.")
+    agreement.show_found(s)

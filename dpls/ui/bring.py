@@ -41,7 +41,7 @@ def offer(s: Selection) -> None:
         if said := st.session_state.pop("scores said", None):
             st.success(escape(said), icon=":material/check:")
         manage.show_refusal()
-        for name in store.imported(s.run):
+        for name in scores.names(runs_root(), s.run.config()["fingerprint"]):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(escape(name), width=220)
                 st.button("Delete", key=f"delete scores {name}", on_click=_delete, args=(s, name))

@@ -13,7 +13,7 @@ from dpls.difficulty.scale import NormaliserName
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
-from dpls.ui import address, store
+from dpls.ui import address, elsewhere, store
 from dpls.ui.frame import escape, row
 from dpls.ui.selection import ATTACKED, CLEAN, EVERYTHING, SCALE_NAMES, UNPLANTED, Selection, name_of, selection_of
 
@@ -78,8 +78,8 @@ def select() -> Selection:
 
 
 def _measure(run: Run, config: RunConfig) -> tuple[str, bool]:
-    own, mine = config.difficulty, store.own_measure(run)
-    measures = [*MEASURES, *store.imported(run)]
+    own, mine = config.difficulty, elsewhere.own_measure(run)
+    measures = [*MEASURES, *elsewhere.imported(run)]
     asked = st.session_state.get("measure")
     if asked is not None and asked not in measures:
         st.warning(

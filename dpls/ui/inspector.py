@@ -10,7 +10,7 @@ from dpls import charts
 from dpls.data import SPLITS, TRAIN
 from dpls.data.unlabelled import PSEUDO
 from dpls.difficulty.measures import MEASURES
-from dpls.ui import store
+from dpls.ui import elsewhere, store
 from dpls.ui.frame import escape, shielded
 from dpls.ui.gallery import large
 from dpls.ui.selection import Selection, name_of
@@ -123,7 +123,7 @@ def _measures(s: Selection, example: int) -> None:
     """Every measure, clean, and attacked for training images of a run that attacks; scores from files are neither."""
     attacked = s.facts.part[example] == TRAIN and s.config.objective.attacks
     rows = []
-    for name in (*MEASURES, *store.imported(s.run)):
+    for name in (*MEASURES, *elsewhere.imported(s.run)):
         value, harder = _placed(s, example, name, adversarial=False)
         row = {"measure": name_of(name), "clean": value, "harder than": harder}
         if attacked:

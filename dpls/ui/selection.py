@@ -11,7 +11,7 @@ from dpls.difficulty.measures import MEASURES
 from dpls.difficulty.scale import NormaliserName, hardest_first
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
-from dpls.ui import store
+from dpls.ui import elsewhere, store
 
 CLEAN, ATTACKED = "clean", "attacked"
 SCALE_NAMES: dict[NormaliserName, str] = {"min_max": "min-max", "rank": "rank", "quantile_clip": "1-99 %"}
@@ -106,7 +106,7 @@ def selection_of(
     """The selection these choices give; without any, all training images by the run's own measure, T and scale."""
     config, epochs, facts = run.recipe(), store.committed(run), store.facts(run)
     if measure is None:
-        measure, adversarial = store.own_measure(run), config.difficulty.adversarial
+        measure, adversarial = elsewhere.own_measure(run), config.difficulty.adversarial
     counted = min(config.counted_epochs, epochs) if counted is None else counted
     values = store.scores(run, counted, measure, adversarial)
     normaliser = normaliser or config.difficulty.normaliser

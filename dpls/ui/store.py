@@ -24,11 +24,10 @@ from dpls.difficulty.verdict import Verdict, chance_of
 from dpls.difficulty.verdict import verdict as verdict_of
 from dpls.errors import UserError
 from dpls.runs import report
-from dpls.runs import scores as scores_from_files
 from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, data_root, runs_root
 from dpls.runs.folder import list_runs
-from dpls.runs.scores.training import has_own, own
+from dpls.ui import elsewhere
 
 STATES = {
     "queued": "waiting",
@@ -227,18 +226,6 @@ def signals(run: Run, counted: int, adversarial: bool) -> dict[str, np.ndarray]:
     return found
 
 
-def imported(run: Run) -> list[str]:
-    """Names of the scores computed elsewhere for the images of this run; they are used like a measure."""
-    mine = {run.recipe().difficulty.scores_name} if has_own(run) else set()
-    return sorted({*scores_from_files.names(runs_root(), run.config()["fingerprint"]), *mine})
-
-
-def own_measure(run: Run) -> str:
-    """By what the run itself counts difficulty: a measure, or scores computed elsewhere where these are at hand."""
-    own = run.recipe().difficulty
-    return own.decided_by if not own.scores or own.scores_name in imported(run) else own.measure
-
-
 def is_imported(measure: str) -> bool:
     return measure not in MEASURES
 
@@ -249,25 +236,8 @@ def scores(run: Run, counted: int, measure: str, adversarial: bool) -> NDArray[n
     Imported scores do not depend on epochs.
     """
     if is_imported(measure):
-        if has_own(run) and measure == run.recipe().difficulty.scores_name:  # whatever has become of the file since
-            return _own(run.path)
-        file = scores_from_files.file_of(runs_root(), run.config()["fingerprint"], measure)
-        return _imported(file, changed(file))
+        return elsewhere.values(run, measure)
     return _scores(run.path, counted, measure, adversarial, signals(run, counted, adversarial))
-
-
-@st.cache_resource(max_entries=20, show_spinner=False)
-def _own(path: Path) -> NDArray[np.floating]:
-    values = own(Run(path))
-    values.flags.writeable = False
-    return values
-
-
-@st.cache_resource(max_entries=20, show_spinner=False)
-def _imported(file: Path, changed: int) -> NDArray[np.floating]:  # noqa: ARG001
-    values = scores_from_files.load(file)
-    values.flags.writeable = False
-    return values
 
 
 @st.cache_resource(max_entries=200, show_spinner=False)
