@@ -18,7 +18,7 @@ with page("Experiments", f"Are hard images memorized instead of learned? {WAYS} 
             st.segmented_control(
                 "Kind",
                 list(SHOWN),
-                format_func=str.capitalize,
+                format_func=lambda name: SHOWN[name].title or name.capitalize(),
                 required=True,
                 key="kind",
                 persist_state="session",

@@ -92,7 +92,9 @@ def test_what_the_result_says() -> None:
     assert causes["one run's difficulty"].to_dict() == {"flip": "1.00", "rare": "0.00"}
     text = result.text()
     assert "the share of the 2 runs that never trained on an image" in text
-    assert "standard error is 0.17 on average, at most 0.35 by its number of runs" in text
+    assert (
+        "standard error is 0.17 on average (0 where none or all were right), at most 0.35 by its number of runs" in text
+    )
     assert result.images[0].ids.tolist() == [0, 1], "the hardest, ties by the difficulty of the run on all images"
 
 

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from dpls.charts.figure import CLEAN, GREY, SMOOTHED, figure, line, plain
 
+PALE = [[0, "#f2b68f"], [0.5, "#f7f7f7"], [1, "#8cc1e6"]]
+"""From vermilion through white to blue, so pale that numbers can be read on it."""
+
 
 def agreement(names: Sequence[str], spearman: NDArray[np.floating], overlap: NDArray[np.floating]) -> go.Figure:
     """Rank correlation of every two of m measures, (m, m), as a heat map; the overlap of their hardest tenths where one
@@ -21,9 +24,10 @@ def agreement(names: Sequence[str], spearman: NDArray[np.floating], overlap: NDA
         "z": spearman[::-1],
         "zmin": -1,
         "zmax": 1,
-        "colorscale": [[0, "#d55e00"], [0.5, "#f7f7f7"], [1, CLEAN]],
+        "colorscale": PALE,
         "text": text,
         "texttemplate": "%{text}",
+        "textfont": {"color": "#31333f"},
         "customdata": overlap[::-1],
         "hovertemplate": "%{y} and %{x}: Spearman %{z:.3f}, hardest tenth %{customdata:.0%} the same<extra></extra>",
         "showscale": False,

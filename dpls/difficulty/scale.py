@@ -41,7 +41,8 @@ def quantile_clip(scores: Array, reference: Array) -> Array:
             f"the 1st and the 99th percentile of the difficulty scores are both {low:g}, so nothing lies between them;"
             " choose the normaliser min_max or rank"
         )
-    return np.clip((scores - low) / (high - low), 0, 1)
+    clipped: Array = np.clip((scores - low) / (high - low), 0, 1)
+    return clipped
 
 
 NORMALISERS = {"min_max": min_max, "rank": rank, "quantile_clip": quantile_clip}

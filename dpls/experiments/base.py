@@ -79,6 +79,8 @@ class Experiment(Component):
 
     question: ClassVar[str]
     """What it does and asks, as Markdown, for its page."""
+    title: ClassVar[str] = ""
+    """What people call the kind, where its name does not do."""
     asked_first: ClassVar[tuple[str, ...]]
     """Settings that the form shows at once; the rest stands behind a click."""
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
@@ -166,8 +168,7 @@ class Experiment(Component):
         """What the outcomes of its runs say; of those that have finished."""
 
     def measures(self, o: Outcomes) -> dict[str, NDArray[np.float64]]:  # noqa: ARG002
-        """What it makes once all its runs are done: {"" or what follows its name: (N,) by id, higher = harder, NaN
-        where unknown}."""
+        """Made once all its runs are done: {"" or what follows its name: (N,) by id, higher = harder, NaN unknown}."""
         return {}
 
     def check(self, images: int) -> None:

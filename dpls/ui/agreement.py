@@ -65,7 +65,8 @@ def _epochs(s: Selection) -> None:
 
 def _known(s: Selection) -> NDArray[np.int64]:
     ids = s.facts.ids(TRAIN)
-    return ids[~np.isnan(s.values[ids])]
+    known: NDArray[np.int64] = ids[~np.isnan(s.values[ids])]
+    return known
 
 
 def _measures(s: Selection) -> None:
@@ -97,12 +98,12 @@ def _seeds(s: Selection) -> None:
                 "run": store.name_of(run),
                 "seed": seed,
                 "Spearman": float(found.spearman[0, 1]),
-                "hardest tenth the same": float(found.overlap[0, 1]),
+                "hardest tenth the same, %": 100 * float(found.overlap[0, 1]),
             }
         )
     columns = {
         "Spearman": st.column_config.NumberColumn(format="%.3f"),
-        "hardest tenth the same": st.column_config.NumberColumn(format="percent"),
+        "hardest tenth the same, %": st.column_config.NumberColumn(format="%.0f"),
     }
     st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns, alt="Agreement with runs of other seeds")
 
@@ -174,14 +175,14 @@ def show_found(s: Selection) -> None:
         if not opened.open:
             return
         table = _found(s.run.path, s.counted)
-        numbers = [name for name in table if name not in ("measure", "seen on")]
+        numbers = [str(name) for name in table if name not in ("measure", "seen on")]
         columns = {name: st.column_config.NumberColumn(format="%.3f") for name in numbers}
         st.dataframe(
             table, hide_index=True, column_config=columns, alt="AUROC of every measure for every planted cause"
         )
         st.caption(
-            f"AUROC, T = {s.counted}, all training images. The table's own menu saves it as csv; so does"
-            " `python -m dpls runs RUN` print it."
+            f"AUROC, T = {s.counted}, all training images. The table's own menu saves it as csv;"
+            " `python -m dpls runs RUN` prints it."
         )
 
 

@@ -36,6 +36,7 @@ class CScore(Experiment):
         " the runs that never saw it is its held-out C-score: difficulty without memorization. The result is a measure"
         " on all pages, and a run can be trained by it."
     )
+    title: ClassVar[str] = "C-score"
     asked_first: ClassVar[tuple[str, ...]] = ("seeds", "folds", "standard")
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {"seeds": 2}}
     makes_measures: ClassVar[bool] = True
@@ -103,13 +104,16 @@ class HeldOut(NamedTuple):
     @property
     def share(self) -> NDArray[np.float64]:
         """(N,), in [0, 1]: the C-score; NaN where no run left the image out."""
-        return np.divide(self.right, self.runs, out=np.full(len(self.runs), np.nan), where=self.runs > 0)
+        found = np.full(len(self.runs), np.nan)
+        np.divide(self.right, self.runs, out=found, where=self.runs > 0)
+        return found
 
     @property
     def error(self) -> NDArray[np.float64]:
         """(N,): its standard error, sqrt(C (1 - C) / (runs - 1)); NaN of fewer than two runs."""
-        c, free = self.share, self.runs - 1
-        return np.sqrt(np.divide(c * (1 - c), free, out=np.full(len(free), np.nan), where=free > 0))
+        c, free, squared = self.share, self.runs - 1, np.full(len(self.runs), np.nan)
+        np.divide(c * (1 - c), free, out=squared, where=free > 0)
+        return np.asarray(np.sqrt(squared))
 
 
 def held_out(o: Outcomes, folds: list[str], column: str) -> HeldOut:
@@ -117,7 +121,8 @@ def held_out(o: Outcomes, folds: list[str], column: str) -> HeldOut:
     them."""
     rows = o.outcomes[o.outcomes["arm"].isin(folds) & (o.outcomes["trained"] == 0) & o.outcomes[column].notna()]
     ids, right = rows["id"].to_numpy(), rows[column].to_numpy(float)
-    return HeldOut(np.bincount(ids, right, o.count), np.bincount(ids, minlength=o.count).astype(float))
+    counts = (np.bincount(ids, right, o.count), np.bincount(ids, minlength=o.count))
+    return HeldOut(*(count.astype(np.float64) for count in counts))
 
 
 def _of_train(score: HeldOut, o: Outcomes) -> HeldOut:
@@ -148,7 +153,11 @@ def _precision(name: str, score: HeldOut, o: Outcomes) -> str:
     least, most, unknown = int(runs.min()), int(runs.max()), int((~np.isnan(o.score("label")).all(0)).sum()) - len(runs)
     number = f"{least}" if least == most else f"{least} to {most}"
     error = mine.error[mine.runs > 1]
-    known = f" its standard error is {error.mean():.2f} on average" if len(error) else " of one run no error is known"
+    known = (
+        f" its standard error is {error.mean():.2f} on average (0 where none or all were right)"
+        if len(error)
+        else " of one run no error is known"
+    )
     return (
         f"C-score, {name}: the share of the {number} runs that never trained on an image in which it was right at the"
         f" last epoch;{known}, at most {0.5 / np.sqrt(least):.2f} by its number of runs."
@@ -230,7 +239,7 @@ def _claim(scores: dict[str, HeldOut], o: Outcomes) -> Claim:
     words = " and ".join(f"{rho:.2f} ({name})" for name, rho in found.items())
     return Claim(
         article,
-        f"What one run counts orders the images as the held-out C-score does, with a rank correlation of {words}.",
+        f"The difficulty that one run counts and the held-out C-score have a rank correlation of {words}.",
         "",
         ["Which of them serves DPLS better, only runs trained by each can say: set difficulty.scores."],
     )
