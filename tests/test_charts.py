@@ -84,3 +84,20 @@ def test_curves_of_a_run_without_rows_or_attack() -> None:
     rows = [row | {"train_robust": None, "validation_robust": None}]
     assert {trace.name for trace in charts.accuracies(rows, 5, [3], 10).data} == {"train, clean", "validation, clean"}
     assert len(charts.losses(rows, 5, [3], 10).layout.shapes) == 2
+
+
+def test_agreement_is_a_square_read_from_above_with_names_as_they_are() -> None:
+    spearman, overlap = np.array([[1.0, 0.25], [0.25, np.nan]]), np.array([[1.0, 0.5], [0.5, 1.0]])
+    (cells,) = charts.agreement(["a", "<b>c</b>"], spearman, overlap).data
+    assert list(cells.x) == ["a", "&lt;b&gt;c&lt;/b&gt;"] and list(cells.y) == list(cells.x)[::-1]
+    assert np.array(cells.text).tolist() == [["0.25", ""], ["1.00", "0.25"]], "the first is on top"
+    np.testing.assert_array_equal(cells.customdata, overlap[::-1])
+
+
+def test_stability_marks_what_is_suggested_and_shows_what_is_below_zero() -> None:
+    epochs, falling = np.arange(1, 4), np.array([-0.4, np.nan, 1.0])
+    found = charts.stability(epochs, falling, np.array([0.1, 0.95, 1.0]), 0.9, 2)
+    assert [shape.x0 for shape in found.layout.shapes] == [0, 2] and found.layout.annotations[0].text == "T = 2"
+    assert found.layout.yaxis.range[0] < -0.4
+    without = charts.stability(epochs, falling, falling, 0.9, None)
+    assert len(without.layout.shapes) == 1 and not without.layout.annotations

@@ -343,6 +343,18 @@ def test_scores_that_are_looked_at_can_be_trained_by(runs: Path, monkeypatch: py
     assert app.text_input(key="demo/None/1/difficulty.scores").value == "mine" and not app.error
 
 
+def test_a_wrong_name_of_scores_in_the_form_is_a_sentence_with_the_choices(trainable: Path) -> None:
+    _, fingerprint = make_config(read_settings("demo")).data(data_root(trainable))
+    scores.keep(trainable, fingerprint, "theirs", np.arange(9.0))
+    app = open_page("train")
+    app.text_input(key="demo/None/difficulty.scores").set_value("nobody").run()
+    assert not app.error and make_config(read_settings("demo")).difficulty.scores == ""
+    next(button for button in app.button if button.label == "Start").click().run()
+    (error,) = [e.value.replace("\\", "") for e in app.error]
+    assert "there are no scores 'nobody' for these images; choose from theirs" in error
+    assert list_runs(trainable) == []
+
+
 # -- agreement
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from dpls.cli.main import main
 from dpls.errors import UserError
-from dpls.experiments.conduct import settled
+from dpls.experiments.conduct import settled, submit_all
 from dpls.jobs.submission import submit
 from dpls.jobs.worker import work
 from dpls.recipe import hash_at, make_config, override, same_run
@@ -152,12 +152,18 @@ def test_the_first_phase_may_be_smoothed_by_scores(run: Run, runs: Path) -> None
         config(f"phases.0.factors={smooth}")
 
 
-def test_an_experiment_is_told_by_the_content_of_its_scores(tmp_path: Path) -> None:
-    runs, e = tmp_path / "runs", of_kind("smoothing", seeds=1)
-    assert settled(e, runs) is e
-    dataset, fingerprint = e.base.data(data_root(runs))
+def test_an_experiment_is_told_by_the_content_of_its_scores_and_trains_nothing_twice(tmp_path: Path) -> None:
+    runs, plain = tmp_path / "runs", of_kind("smoothing", seeds=1)
+    assert settled(plain, runs) is plain
+    asked = of_kind("smoothing", seeds=1, lambda_mins=[0.5], **{"base.difficulty.scores": "mine"})
+    dataset, fingerprint = asked.base.data(data_root(runs))
     found = []
     for seed in (0, 1):
         scores.keep(runs, fingerprint, "mine", np.random.default_rng(seed).normal(size=len(dataset.labels)))
-        found.append(settled(of_kind("smoothing", seeds=1, **{"base.difficulty.scores": "mine"}), runs))
-    assert found[0] != found[1] and all(len(e.base.difficulty.scores_digest) == 20 for e in found)
+        found.append(submit_all(asked, runs))
+        again = submit_all(asked, runs)
+        assert again.content["runs"] == found[-1].content["runs"] and again.id == found[-1].id
+        made = {run.recipe().difficulty.scores for run in again.runs().values()}
+        assert made == {again.experiment.base.difficulty.scores} and "@" in made.pop()
+    assert found[0].id != found[1].id
+    assert not set(found[0].content["runs"].values()) & set(found[1].content["runs"].values())

@@ -18,6 +18,7 @@ from dpls.runs.directory import Run
 from dpls.runs.examples import write_examples
 from dpls.runs.files import RECORDED, data_root, runs_root, write_json
 from dpls.runs.folder import find_run, list_runs
+from dpls.runs.scores.training import FILE, has_own
 
 KEPT = ("config.json", "status.json", "manifest.json", "metrics.jsonl", "notes.json", "probabilities.npy")
 
@@ -27,7 +28,7 @@ def record(run: Run) -> Run:
     assert run.state() == "done", f"run {run.id} is {run.state()}"
     target = Run(RECORDED / run.id)
     (target.path / "dynamics").mkdir(parents=True)
-    for name in KEPT:
+    for name in (*KEPT, *((FILE,) if has_own(run) else ())):
         shutil.copyfile(run.path / name, target.path / name)
     shutil.copytree(run.evaluations, target.evaluations)
     write_json(target.config_file, run.config() | {"parent": None})
