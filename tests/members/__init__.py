@@ -40,7 +40,7 @@ MEMBERS: tuple[Member, ...] = (
         "halves.py",
         "dpls/experiments/kinds",
         "dpls/experiments/kinds/__init__.py",
-        "= (Pruning, Subsets, Membership, Methods, Smoothing)",
-        "= (Pruning, Subsets, Membership, Methods, Smoothing, __import__('dpls.experiments.kinds.halves', fromlist=['_']).Halves)",
+        "= (Pruning, Subsets, Membership, Methods, Smoothing, CScore)",
+        "= (Pruning, Subsets, Membership, Methods, Smoothing, CScore, __import__('dpls.experiments.kinds.halves', fromlist=['_']).Halves)",
     ),
 )
