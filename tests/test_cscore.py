@@ -58,7 +58,7 @@ def test_the_score_is_the_share_of_the_runs_that_did_not_train_on_an_image() -> 
     np.testing.assert_array_equal(score.runs, [2] * N + [6])
     np.testing.assert_allclose(score.share, [0, 0, 0.5, 0.5, 1, 1, 2 / 6])
     np.testing.assert_allclose(score.error[:N], [0, 0, 0.5, 0.5, 0, 0])
-    found = kind().measures(o)
+    found = kind().new_measures(o)
     np.testing.assert_allclose(found[""], [1, 1, 0.5, 0.5, 0, 0, 4 / 6])
     assert list(found) == [""], "attacked, all are alike: no measure"
 

@@ -81,6 +81,7 @@ def _compare_arguments(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("preset", metavar="PRESET", help=f"{', '.join(PRESETS)}; or what train takes")
     compare.add_argument("--methods", metavar="A,B", help=f"beside hard labels: {', '.join(METHODS)} (default: all)")
     compare.add_argument("--measures", metavar="A,B", help=f"DPLS by these, too: {', '.join(MEASURES)}")
+    compare.add_argument("--scores", metavar="A,B", help="DPLS by these scores, too: taken in, or made by cscore")
     compare.add_argument("--eps", metavar="E,F", help="attack radii, each trained for: 2/255,4/255 (default: PRESET's)")
     compare.add_argument("--seeds", metavar="N", help="seeds of each method (default: 5)")
     compare.add_argument("--to", type=Path, metavar="FILE", help="the table of all eps as .csv or .md")
@@ -139,7 +140,9 @@ def _compare(args: argparse.Namespace) -> int:
     if args.to and args.to.suffix not in (".csv", ".md"):
         raise UserError(f"--to {str(args.to)!r}: tables are written as .csv or .md; name such a file")
     asked = [
-        f"{name}={json.dumps(given.split(','))}" for name in ("methods", "measures") if (given := getattr(args, name))
+        f"{name}={json.dumps(given.split(','))}"
+        for name in ("methods", "measures", "scores")
+        if (given := getattr(args, name))
     ]
     asked += [f"seeds={args.seeds}"] if args.seeds else []
     radii = [[f"base.eps={eps}"] for eps in args.eps.split(",")] if args.eps else [[]]

@@ -167,7 +167,7 @@ class Experiment(Component):
     def summarise(self, o: Outcomes) -> Result:
         """What the outcomes of its runs say; of those that have finished."""
 
-    def measures(self, o: Outcomes) -> dict[str, NDArray[np.float64]]:  # noqa: ARG002
+    def new_measures(self, o: Outcomes) -> dict[str, NDArray[np.float64]]:  # noqa: ARG002
         """Made once all its runs are done: {"" or what follows its name: (N,) by id, higher = harder, NaN unknown}."""
         return {}
 

@@ -200,7 +200,7 @@ class Stored:
         found = gather(self.runs_folder, there, arms, judges, measures=self.experiment.makes_measures)
         if len(roles) == len(arms) and all(state_of(run) == "done" for run in roles.values()):
             with suppress(OSError):  # who may only look makes them anew each time
-                for name, values in self.experiment.measures(found).items():
+                for name, values in self.experiment.new_measures(found).items():
                     kept_scores.keep(self.runs_folder, content["fingerprint"], f"{self.short_id}{name}", values)
                 for file, table in zip(self.tables, (found.outcomes, found.scores), strict=True):
                     buffer = io.BytesIO()

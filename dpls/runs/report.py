@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from dpls import intervals
+from dpls.data.unlabelled import PSEUDO
 from dpls.difficulty import causes
 from dpls.difficulty.measures import MEASURES
 from dpls.difficulty.scale import hardest_first
@@ -226,8 +227,13 @@ def report(run: Run, count: int = 10) -> str:
     table = run.examples()
     lines = ["", f"Run {run.id}  {run.label()}".rstrip(), "", *_accuracies(run), "", *_believed(run, table)]
     lines += _hardest(table, count, run.recipe().difficulty.scores_name)
-    train = table[table["split"] == "train"]
+    train = _train(table)
     return "\n".join([*lines, "", *causes.of_difficulty(train), "", *causes.of_measures(train)]).rstrip() + "\n"
+
+
+def _train(table: pd.DataFrame) -> pd.DataFrame:
+    """The training rows, without those whose label is a pseudo-label: nobody planted these."""
+    return table[(table["split"] == "train") & (table["cause"] != PSEUDO)]
 
 
 def _accuracies(run: Run) -> list[str]:
@@ -246,7 +252,7 @@ def _accuracies(run: Run) -> list[str]:
 
 def verdict_on(run: Run, table: pd.DataFrame) -> Verdict:
     """May the difficulty in a run's table be believed?"""
-    config, train = run.recipe(), table[(table["split"] == "train") & (table["cause"] != PSEUDO)]
+    config, train = run.recipe(), _train(table)
     record = signals_of(run.dynamics(min(config.counted_epochs, len(run.metrics()))), config.difficulty.adversarial)
     mine = {name: rows[:, train["id"].to_numpy()] for name, rows in record.items()}
     measure = config.difficulty.measure

@@ -190,6 +190,8 @@ def show_found(s: Selection) -> None:
 def _found(path: Path, counted: int) -> pd.DataFrame:
     run = Run(path)
     facts = store.facts(run)
-    code = facts.cause[facts.ids(TRAIN)]
-    members = {name: code == number for number, name in enumerate(facts.causes) if number}
-    return causes.as_table(causes.found_by_measures(_measures_of(run, counted), members))
+    own = np.isin(facts.ids(TRAIN), facts.scored())
+    code = facts.cause[facts.scored()]
+    members = {name: code == number for number, name in enumerate(facts.causes) if number and (code == number).any()}
+    measures = ((name, adversarial, values[own]) for name, adversarial, values in _measures_of(run, counted))
+    return causes.as_table(causes.found_by_measures(measures, members))

@@ -3,7 +3,6 @@
 import numpy as np
 import streamlit as st
 
-from dpls.data import TRAIN
 from dpls.difficulty.causes import planted
 from dpls.difficulty.verdict import BAD, DOUBTFUL, GOOD, Check
 from dpls.ui import agreement, store
@@ -46,7 +45,7 @@ def _said(check: Check) -> str:
 
 def show_planted(s: Selection) -> None:
     """How well difficulty finds what was planted; nothing where nothing was."""
-    ids = s.facts.ids(TRAIN)
+    ids = s.facts.scored()
     ids = ids[~np.isnan(s.difficulty[ids])]
     rows = planted(s.difficulty[ids], s.facts.causes, s.facts.cause[ids])
     if not rows:

@@ -69,7 +69,7 @@ class CScore(Experiment):
             left_out = Subset(which="random", share=1 / self.folds, fold=fold, seed=seed)
             yield Planned(name, seed, self.from_scratch(seed, left_out))
 
-    def measures(self, o: Outcomes) -> dict[str, NDArray[np.float64]]:
+    def new_measures(self, o: Outcomes) -> dict[str, NDArray[np.float64]]:
         """1 - C, clean and attacked; none that tells no training image from another."""
         known = {"" if name == "clean" else f"-{name}": 1 - score.share for name, score in self.scores_in(o).items()}
         train = ~np.isnan(o.score("label")).all(0)

@@ -66,6 +66,11 @@ class Methods(Experiment):
         title="Measures",
         description="DPLS by these measures of difficulty, too; what base.difficulty names is always there",
     )
+    scores: tuple[str, ...] = Field(
+        (),
+        title="Scores",
+        description="DPLS by these scores, too: names of files taken in, or made by a cscore experiment",
+    )
     lambda_min: Fractional = Field(0.5, gt=0, lt=1, title="lambda_min", description="of DPLS, and of what matches it")
     share: Fractional = Field(
         0.1, gt=0, lt=0.9, title="Share pruned", description="share of the hardest that pruning drops"
@@ -112,16 +117,17 @@ class Methods(Experiment):
         yield from self._perturbed(seed, dpls)
 
     def _by_measures(self, seed: int, dpls: DPLS) -> Iterator[Planned]:
+        own, changes = self.base.difficulty, dict[str, dict[str, Any]]()
         for measure in self.measures:
-            if measure != self.base.difficulty.measure:
-                config = self.config(seed, factors=dpls)
-                config = config.model_copy(
-                    update={"difficulty": config.difficulty.model_copy(update={"measure": measure})}
-                )
-                title = MEASURES[measure].title
-                title = title.lower() if title[1:].islower() else title  # EL2N stays what it is
-                name = f"{smoothed(self.lambda_min)} by {title}"
-                yield Planned(name, seed, config, role_of(ALL, seed))
+            title = MEASURES[measure].title
+            if own.scores or measure != own.measure:  # EL2N stays what it is
+                changes[title.lower() if title[1:].islower() else title] = {"measure": measure, "scores": ""}
+        for name in self.scores:
+            changes[name.partition("@")[0]] = {"scores": name, "adversarial": False}
+        for by, change in changes.items():
+            config = self.config(seed, factors=dpls)
+            config = config.model_copy(update={"difficulty": config.difficulty.model_copy(update=change)})
+            yield Planned(f"{smoothed(self.lambda_min)} by {by}", seed, config, role_of(ALL, seed))
 
     def _perturbed(self, seed: int, dpls: DPLS) -> Iterator[Planned]:
         """AWP from the first epoch on; DPLS with it branches from it where it is there."""
