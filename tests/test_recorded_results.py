@@ -12,7 +12,7 @@ import pytest
 from dpls.experiments.base import Experiment
 from dpls.experiments.kinds import KINDS, read_experiment
 from dpls.experiments.stored import Stored, list_experiments
-from dpls.recipe import make_config, read_settings
+from dpls.recipe import hash_at, make_config, read_settings
 from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED
 from dpls.runs.folder import list_runs
@@ -68,11 +68,10 @@ def test_they_are_those_that_the_presets_ask_for() -> None:
 
 
 @pytest.mark.parametrize("run", list_runs(RECORDED), ids=lambda run: run.label())
-def test_a_recorded_run_is_that_of_its_preset(run: Run) -> None:
-    """But for the attacks that choose and judge: these were recorded under PGD alone."""
+def test_a_recorded_run_has_the_hashes_its_settings_give_it(run: Run) -> None:
+    """So what somebody trains from the same preset is known to be the same."""
     preset = {"Demo, adversarial": "demo", "Demo, standard": "demo-standard"}[run.label()]
-    recorded, asked = (c.model_dump(mode="json") for c in (run.recipe(), make_config(read_settings(preset))))
-    for config in (recorded, asked):
-        config["selection"].pop("attack")
-        config.pop("evaluations")
-    assert recorded == asked
+    stored, config = run.config(), run.recipe()
+    assert config == make_config(read_settings(preset))
+    assert stored["recipe_hash"] == hash_at(config, config.epochs, stored["fingerprint"])
+    assert stored["states"] == {str(e): hash_at(config, e, stored["fingerprint"]) for e in config.borders}
