@@ -11,7 +11,7 @@ FIRST = next(iter(SHOWN))
 COUNTS = {1: "One way", 2: "Two ways", 3: "Three ways", 4: "Four ways", 5: "Five ways"}
 WAYS = COUNTS.get(len(SHOWN), "Some ways")
 
-with page("Experiments", f"Are hard images memorized instead of learned? {WAYS} to find out, each with its control."):
+with page("Experiments", f"Are hard images memorized instead of learned, and what helps? {WAYS} to find out."):
     address.bind("kind", FIRST, lambda name: name in SHOWN, ", ".join(SHOWN))
     with row("kinds", "medium"):
         name: str = (
