@@ -203,7 +203,7 @@ def test_configuration_files(
     for _ in range(FILES):
         ending, content = written(fuzz)
         (tmp_path / f"mine{ending}").write_bytes(content)
-        more = ["--set", fuzz.assignment()] if fuzz.random.random() < 0.3 else []
+        more = [f"--set={fuzz.assignment()}"] if fuzz.random.random() < 0.3 else []
         command = ["train", f"mine{ending}", *more, "--set", "data.source.kind=npz", "--runs", str(tmp_path / "runs")]
         code = main(command)
         said = capsys.readouterr().err.removeprefix("dpls: ").removesuffix("\n")

@@ -119,7 +119,9 @@ def test_a_run_whose_scores_are_gone_trains_by_its_copy_and_then_by_its_factors(
     dataset, _ = config().data(data_root(runs))
     train = dataset.ids(0)
     (left.path / "scores.parquet").unlink()
-    chosen = choice_at(left.recipe(), left, 4, train, dataset.labels[train], len(dataset.classes))
+    chosen = choice_at(
+        left.recipe(), left, 4, train, dataset.labels[train], len(dataset.classes), np.ones(len(train), dtype=bool)
+    )
     np.testing.assert_array_equal(chosen.factors, run.factors(4).factors, err_msg="both have the same scores")  # type: ignore[union-attr]
 
 
@@ -146,7 +148,9 @@ def test_the_first_phase_may_be_smoothed_by_scores(run: Run, runs: Path) -> None
     found = submit(one, runs)
     dataset, _ = config().data(data_root(runs))
     train = dataset.ids(0)
-    chosen = choice_at(found.recipe(), found, 0, train, dataset.labels[train], len(dataset.classes))
+    chosen = choice_at(
+        found.recipe(), found, 0, train, dataset.labels[train], len(dataset.classes), np.ones(len(train), dtype=bool)
+    )
     np.testing.assert_array_equal(chosen.factors, run.factors(4).factors)  # type: ignore[union-attr]
     with pytest.raises(UserError, match="the first phase cannot use difficulty"):
         config(f"phases.0.factors={smooth}")

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from dpls.experiments.compare import hardest_of
 from dpls.experiments.kinds import smoothing
 from dpls.experiments.outcomes import ALL, COLUMNS, CONTROLS, Outcomes, smoothed
 from dpls.methods.labels import Control, smoothing_factors
@@ -109,7 +110,7 @@ def test_the_whole_result_and_half_of_it() -> None:
     expected = [np.nanmean(o.factors(smoothed(value))) for value in GRID]
     np.testing.assert_allclose(by_mean.series[0].x, expected)
     assert "DPLS 0.5 against uniform smoothing" in result.text()
-    hard = smoothing.hardest_of(o)
+    hard = hardest_of(o)
     assert (hard.sum(1) == 30).all()
     difficulty = o.score("difficulty")
     assert all(difficulty[s][hard[s]].min() >= np.sort(difficulty[s][:300])[-30] for s in range(3))

@@ -34,11 +34,13 @@ def offer(kind: type[Experiment], words: str, run: Run | None = None, wished: di
 
 
 def choose(kind: type[Experiment], fingerprint: str | None = None) -> Stored | None:
-    """One of the experiments of a kind: one's own, newest first, then the recorded ones.
+    """One of the experiments of a kind: one's own, newest first, then the recorded ones, those with planted causes first:
+    there is something to see in them.
 
     fingerprint: of the images that matter; what was done on these comes first, and of the others it is said.
     """
-    found = list_experiments(runs_root()) + list_experiments(RECORDED)[::-1]
+    recorded = sorted(list_experiments(RECORDED), key=lambda e: not e.experiment.base.data.probes)
+    found = list_experiments(runs_root()) + recorded
     mine = [e for e in found if isinstance(e.experiment, kind)]
     others = {e.id for e in mine if fingerprint and e.content["fingerprint"] not in (None, fingerprint)}
     known = {e.id: e for e in sorted(mine, key=lambda e: e.id in others)}
