@@ -34,8 +34,8 @@ def offer(kind: type[Experiment], words: str, run: Run | None = None, wished: di
 
 
 def choose(kind: type[Experiment], fingerprint: str | None = None) -> Stored | None:
-    """One of the experiments of a kind: one's own, newest first, then the recorded ones, those with planted causes first:
-    there is something to see in them.
+    """One of the experiments of a kind: one's own, newest first, then the recorded ones; of these first where causes
+    were planted, for there is something to see.
 
     fingerprint: of the images that matter; what was done on these comes first, and of the others it is said.
     """
