@@ -24,7 +24,7 @@ from dpls.evaluations.conduct import evaluate
 from dpls.evaluations.evaluation import TrainedOn
 from dpls.evaluations.procedures.diffpure_chunk import Purified, climb
 from dpls.evaluations.store import Store
-from dpls.evaluations.trust import is_attacked
+from dpls.evaluations.trust.judged import is_attacked
 from dpls.jobs.evaluating import evaluate_run
 from dpls.jobs.wanted import asked
 from dpls.nets.frozen import frozen_eval, is_right

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from made_outcomes import Truth, World, of_kind
 
-from dpls.evaluations import trust
+from dpls.evaluations.trust import judged as trust
 from dpls.evaluations.trust.budget import POINTS
 from dpls.evaluations.trust.card import Card, Line
 from dpls.evaluations.trust.judged import TOO_HIGH

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from dpls.component import parse_fraction
 from dpls.data import PARTS, TEST
-from dpls.evaluations import trust
+from dpls.evaluations.trust import judged as trust
+from dpls.evaluations.trust.card import Card
 from dpls.intervals import Estimate, wilson
 
 CLEAN = "clean"
@@ -162,7 +163,7 @@ def tenths(hardest_first: NDArray[np.int64], ids: "pd.Index[int]", parts: int = 
     return pd.Series(groups.astype(int), index=order, dtype=int).sort_index()
 
 
-def card(found: Sequence[Judged]) -> trust.Card:
+def card(found: Sequence[Judged]) -> Card:
     """Of the strongest attack. found: ``ladder`` of one eps, and the checks of the same, if there are any."""
     last = next(one for one in found[::-1] if not (one.is_clean or one.is_checks))
     return trust.card(last.name, {one.name: trust.Judged(one.said, one.outcomes.reset_index()) for one in found})

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dpls.evaluations.trust import Line
+from dpls.evaluations.trust.card import Line
 from dpls.experiments.base import Experiment
 from dpls.experiments.outcomes import Outcomes
 

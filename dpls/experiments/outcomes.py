@@ -24,7 +24,7 @@ from dpls.data import PARTS
 from dpls.difficulty.measures import MEASURES
 from dpls.errors import UserError
 from dpls.evaluations import AnyEvaluation
-from dpls.evaluations.trust import is_attacked
+from dpls.evaluations.trust.judged import is_attacked
 from dpls.jobs.estimate import training_passes
 from dpls.runs.choice import scores_of
 from dpls.runs.directory import Run

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dpls.evaluations.trust import Line as TrustLine
+from dpls.evaluations.trust.card import Line as TrustLine
 from dpls.intervals import Difference, Estimate
 
 Agreement = Literal["agrees", "disagrees", "cannot tell", ""]

@@ -15,7 +15,8 @@ from dpls.difficulty.scale import hardest_first
 from dpls.difficulty.signals import signals_of
 from dpls.difficulty.verdict import Verdict, has_left_chance, verdict
 from dpls.errors import UserError
-from dpls.evaluations import trust
+from dpls.evaluations.trust import judged as trust
+from dpls.evaluations.trust.card import Card
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
 from dpls.text import display
@@ -112,7 +113,7 @@ def accuracies(run: Run) -> dict[str, dict[str, Any]]:
     return {name: content for name, content in found.items() if not trust.is_checks(content)}
 
 
-def cards(run: Run) -> dict[str, trust.Card]:
+def cards(run: Run) -> dict[str, Card]:
     """The trust card of every robust accuracy on test images, by the name of its evaluation."""
     found = {name: run.evaluation(name) for name in run.evaluation_names()}
     kept = [id(content) for content in _largest([c for c in found.values() if c["attack"] != "clean"])]
@@ -120,7 +121,7 @@ def cards(run: Run) -> dict[str, trust.Card]:
     return trust.cards({name: trust.Judged(content, run.outcomes(name)) for name, content in attacked.items()})
 
 
-def card_of(run: Run, checkpoint: str = "best") -> trust.Card | None:
+def card_of(run: Run, checkpoint: str = "best") -> Card | None:
     """That of the lowest robust accuracy of a checkpoint, at the run's eps where one was made so."""
     named = [said | {"name": name} for name, said in accuracies(run).items()]
     _, attacked = best_of(named, run.recipe().eps, checkpoint)

@@ -10,7 +10,7 @@ from dpls.component import parse_fraction, show_fraction
 from dpls.data import PARTS, TEST, TRAIN
 from dpls.errors import UserError
 from dpls.evaluations.compared import Judged, card, eps_of, judged, ladder, largest, part_of
-from dpls.evaluations.trust import Card
+from dpls.evaluations.trust.card import Card
 from dpls.runs.directory import Run
 from dpls.ui import address, store
 from dpls.ui.choosing import choose_run

@@ -8,8 +8,9 @@ from typing import Any
 import streamlit as st
 
 from dpls.errors import UserError
-from dpls.evaluations.trust import Card, Colour, Line, is_defended
 from dpls.evaluations.trust.card import COLOURS as COLOURS_IN_ORDER
+from dpls.evaluations.trust.card import Card, Colour, Line
+from dpls.evaluations.trust.judged import is_defended
 from dpls.runs import report
 from dpls.runs.directory import Run
 from dpls.ui import store

@@ -9,8 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pyarrow import types
 
 from dpls.data.found import first
@@ -22,6 +25,9 @@ IMAGES = ("image", "img", "images", "picture", "photo", "jpg", "png")
 LABELS = ("label", "labels", "target", "class", "y", "category", "class_name", "fine_label")
 INDEX = "__index_level_"  # how pandas calls the index it writes
 ROOM = 2**28  # bytes of rows at a time
+MOST_TEXT = 100  # characters of a label
+MOST_LABELS = 2**16  # rows of labels at a time
+MOST_IMAGES = 256  # rows of images at a time
 MOST_SHOWN = 60  # characters of a column's name
 
 
@@ -150,3 +156,61 @@ def _unpacked(group: Any, column: str) -> int:
     chunks = [group.column(number) for number in range(group.num_columns)]
     inside = [chunk for chunk in chunks if f"{chunk.path_in_schema}.".startswith(f"{column}.")]
     return sum(chunk.total_uncompressed_size for chunk in inside)
+
+
+class Rows(NamedTuple):
+    """labels: of one file's rows that have one, (n,), numbers or text; kept: bool (rows,), which these are."""
+
+    labels: NDArray[Any]
+    kept: NDArray[np.bool_]
+
+
+def labels_in(file: Path, name: str, columns: Columns) -> Rows:
+    """Of all rows of a file, in order."""
+    some = [_labels(name, columns, batch.column(0)) for batch in batches(file, columns.label, MOST_LABELS)]
+    if not some:
+        return Rows(np.array([], dtype=np.int64), np.array([], dtype=bool))
+    return Rows(*(np.concatenate(parts) for parts in zip(*some, strict=True)))
+
+
+def _labels(name: str, columns: Columns, column: pa.Array) -> Rows:
+    """The labels of some rows. Numbers become the names of classes, where the file has these."""
+    if pa.types.is_dictionary(column.type):
+        _check_text(name, columns, column.dictionary)
+        column = column.dictionary_decode()
+    if not pa.types.is_integer(column.type) and not pa.types.is_boolean(column.type):
+        _check_text(name, columns, column)
+        return Rows(np.array(column.drop_null().to_pylist(), dtype=str), np.asarray(column.is_valid()))
+    numbers = column.cast(pa.int64()).fill_null(-1).to_numpy()
+    kept = numbers >= 0
+    numbers = numbers[kept]
+    if columns.names is None:
+        return Rows(numbers, kept)
+    if len(numbers) and numbers.max() >= len(columns.names):
+        raise UserError(
+            f"column {columns.label!r} of {name} holds the label {numbers.max()}, but the file names"
+            f" {len(columns.names)} classes, counted from 0; mend its metadata, or write it without"
+        )
+    return Rows(np.array(columns.names)[numbers], kept)
+
+
+def _check_text(name: str, columns: Columns, column: pa.Array) -> None:
+    longest = pc.max(pc.utf8_length(column)).as_py() or 0
+    if longest > MOST_TEXT:
+        raise UserError(
+            f"column {columns.label!r} of {name} holds text of {longest:,} characters, and a label has at most"
+            f" {MOST_TEXT}; set data.source.label to another column"
+        )
+
+
+def images_in(file: Path, columns: Columns, kept: NDArray[np.bool_]) -> Iterator[bytes]:
+    """The encoded images of the rows that are kept (rows,), in order; b"" where there is none."""
+    row = 0
+    for batch in batches(file, columns.image, MOST_IMAGES):
+        column = batch.column(0)
+        if pa.types.is_struct(column.type):
+            column = pc.struct_field(column, "bytes")
+        for value, is_kept in zip(column, kept[row : row + len(batch)], strict=True):
+            if is_kept:
+                yield value.as_py() or b""
+        row += len(batch)

@@ -4,18 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import chain
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 from pydantic import Field
 
 from dpls.data.dataset import PARTS, TRAIN, Dataset
 from dpls.data.found import Found, counted, missing, needed, too_few
 from dpls.data.own.arrays import LARGEST, SMALLEST, Labels, as_labels
-from dpls.data.own.columns import Columns, batches, columns_of, rows_of
 from dpls.data.own.decoding import Encoded
 from dpls.data.own.gathering import Encodings, gather
 from dpls.data.own.shards import LAYOUT, Shard, Shards, find_shards
@@ -24,17 +20,10 @@ from dpls.data.source import DataSource, path_of
 from dpls.errors import UserError
 from dpls.text import display
 
+if TYPE_CHECKING:  # pyarrow is loaded by who reads such files, not with the settings
+    from dpls.data.own.columns import Columns, Rows
+
 TOGETHER = 2**26  # bytes of encoded images that are decoded together
-MOST_TEXT = 100  # characters of a label
-MOST_LABELS = 2**16  # rows of labels at a time
-MOST_IMAGES = 256  # rows of images at a time
-
-
-class _Rows(NamedTuple):
-    """labels: of one file's rows that have one, (n,), numbers or text; kept: bool (rows,), which these are."""
-
-    labels: NDArray[Any]
-    kept: NDArray[np.bool_]
 
 
 class Parquet(DataSource):
@@ -108,8 +97,10 @@ class Parquet(DataSource):
         return sorted({TRAIN, *full})
 
     @cached_property
-    def _columns(self) -> Columns:
+    def _columns(self) -> "Columns":
         """Those of the first file, which all others have, too."""
+        from dpls.data.own.columns import columns_of
+
         found = {}
         for shard in self._shards.files:
             with _readable(shard):
@@ -124,6 +115,8 @@ class Parquet(DataSource):
     @cached_property
     def _claims(self) -> dict[Shard, tuple[int, int]]:
         """How many rows and bytes each file says it has."""
+        from dpls.data.own.columns import rows_of
+
         found = {}
         for shard in self._shards.files:
             with _readable(shard):
@@ -131,19 +124,15 @@ class Parquet(DataSource):
         return found
 
     @cached_property
-    def _rows(self) -> dict[Shard, _Rows]:
+    def _rows(self) -> "dict[Shard, Rows]":
         """Of each file, in order."""
+        from dpls.data.own.columns import labels_in
+
         self._check_room(0)
         found = {}
         for shard in self._shards.files:
             with _readable(shard):
-                columns = self._columns
-                some = [
-                    _labels(shard.name, columns, batch.column(0))
-                    for batch in batches(shard.path, columns.label, MOST_LABELS)
-                ]
-            none = _Rows(np.array([], dtype=np.int64), np.array([], dtype=bool))
-            found[shard] = _Rows(*(np.concatenate(parts) for parts in zip(*some, strict=True))) if some else none
+                found[shard] = labels_in(shard.path, shard.name, self._columns)
         return found
 
     @cached_property
@@ -182,46 +171,10 @@ class Parquet(DataSource):
         yield some
 
     def _encoded(self, shard: Shard) -> Iterator[bytes]:
-        row, kept = 0, self._rows[shard].kept
+        from dpls.data.own.columns import images_in
+
         with _readable(shard):
-            for batch in batches(shard.path, self._columns.image, MOST_IMAGES):
-                column = batch.column(0)
-                if pa.types.is_struct(column.type):
-                    column = pc.struct_field(column, "bytes")
-                for value, is_kept in zip(column, kept[row : row + len(batch)], strict=True):
-                    if is_kept:
-                        yield value.as_py() or b""
-                row += len(batch)
-
-
-def _labels(name: str, columns: Columns, column: pa.Array) -> _Rows:
-    """The labels of some rows. Numbers become the names of classes, where the file has these."""
-    if pa.types.is_dictionary(column.type):
-        _check_text(name, columns, column.dictionary)
-        column = column.dictionary_decode()
-    if not pa.types.is_integer(column.type) and not pa.types.is_boolean(column.type):
-        _check_text(name, columns, column)
-        return _Rows(np.array(column.drop_null().to_pylist(), dtype=str), np.asarray(column.is_valid()))
-    numbers = column.cast(pa.int64()).fill_null(-1).to_numpy()
-    kept = numbers >= 0
-    numbers = numbers[kept]
-    if columns.names is None:
-        return _Rows(numbers, kept)
-    if len(numbers) and numbers.max() >= len(columns.names):
-        raise UserError(
-            f"column {columns.label!r} of {name} holds the label {numbers.max()}, but the file names"
-            f" {len(columns.names)} classes, counted from 0; mend its metadata, or write it without"
-        )
-    return _Rows(np.array(columns.names)[numbers], kept)
-
-
-def _check_text(name: str, columns: Columns, column: pa.Array) -> None:
-    longest = pc.max(pc.utf8_length(column)).as_py() or 0
-    if longest > MOST_TEXT:
-        raise UserError(
-            f"column {columns.label!r} of {name} holds text of {longest:,} characters, and a label has at most"
-            f" {MOST_TEXT}; set data.source.label to another column"
-        )
+            yield from images_in(shard.path, self._columns, self._rows[shard].kept)
 
 
 @contextmanager

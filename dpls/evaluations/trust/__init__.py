@@ -8,8 +8,3 @@ probes   what the checks try on a chunk of images (loads torch)
 rules    lines from what the checks found
 search   the black box (loads torch)
 """
-
-from dpls.evaluations.trust.card import Card, Colour, Line
-from dpls.evaluations.trust.judged import Judged, card, cards, is_attacked, is_checks, is_defended
-
-__all__ = ["Card", "Colour", "Judged", "Line", "card", "cards", "is_attacked", "is_checks", "is_defended"]
