@@ -16,7 +16,7 @@ def add(command: Command, first: str) -> None:
         _describe_attacks(evaluate)
     add_set(evaluate, "--set eps=4/255 --set step=2/255")
     evaluate.add_argument(
-        "--checkpoint", metavar="WHICH", default="best", help="best, last or an epoch (default: best)"
+        "--checkpoint", metavar="WHICH", default="best", help="best, last, average or an epoch (default: best)"
     )
     evaluate.add_argument("--part", metavar="PART", default="test", help="test, train or validation (default: test)")
     evaluate.add_argument("--images", type=int, metavar="N", help="a sample of so many images (default: all)")

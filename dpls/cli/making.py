@@ -133,20 +133,19 @@ def _experiment(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    from dpls.experiments.conduct import settled
     from dpls.experiments.kinds import read_experiment
     from dpls.experiments.kinds.methods import as_text
     from dpls.experiments.stored import Stored, identify
 
-    if args.to and args.to.suffix not in (".csv", ".md"):
-        raise UserError(f"--to {str(args.to)!r}: tables are written as .csv or .md; name such a file")
-    asked = [
-        f"{name}={json.dumps(given.split(','))}"
-        for name in ("methods", "measures", "scores")
-        if (given := getattr(args, name))
-    ]
+    if args.to and (args.to.suffix not in (".csv", ".md") or not args.to.parent.is_dir()):
+        raise UserError(f"--to {str(args.to)!r}: tables are written as .csv or .md into a folder that is there")
+    lists = {name: given for name in ("methods", "measures", "scores") if (given := getattr(args, name)) is not None}
+    asked = [f"{name}={json.dumps([part for part in given.split(',') if part])}" for name, given in lists.items()]
     asked += [f"seeds={args.seeds}"] if args.seeds else []
     radii = [[f"base.eps={eps}"] for eps in args.eps.split(",")] if args.eps else [[]]
-    experiments = [read_experiment("methods", args.preset, [*asked, *radius, *args.set]) for radius in radii]
+    given = [read_experiment("methods", args.preset, [*asked, *radius, *args.set], say=print) for radius in radii]
+    experiments = [settled(experiment, args.runs) for experiment in given]
     for experiment in experiments:
         if status := _conduct(experiment, args):
             return status

@@ -51,7 +51,7 @@ class Judged(NamedTuple):
     @property
     def title(self) -> str:
         """What it is called beside others of its eps: PGD20, AutoAttack light."""
-        return re.split(r", eps| \(", str(self.said["attack"]))[0]
+        return trust.short(str(self.said["attack"]))
 
     @property
     def is_checks(self) -> bool:

@@ -4,9 +4,9 @@ Every arm of a seed sees the same order, augmentation and attack noise. No torch
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,17 +48,12 @@ class Planned:
 
     def resolved(self, ids: dict[str, str]) -> RunConfig:
         """The configuration with ids for roles."""
-        phases = tuple(
-            phase.model_copy(
-                update={
-                    "subset": phase.subset.model_copy(update={"scores": tuple(ids[r] for r in phase.subset.scores)})
-                }
-            )
-            if phase.subset
-            else phase
-            for phase in self.config.phases
-        )
-        return self.config.model_copy(update={"phases": phases})
+
+        def of(phase: Phase) -> Phase:
+            named = {"scores": tuple(ids[role] for role in phase.subset.scores)} if phase.subset else {}
+            return phase.model_copy(update={"subset": phase.subset and phase.subset.model_copy(update=named)})
+
+        return self.config.model_copy(update={"phases": tuple(map(of, self.config.phases))})
 
 
 def _by_name(judge: Any) -> Any:
@@ -171,6 +166,14 @@ class Experiment(Component):
         """Made once all its runs are done: {"" or what follows its name: (N,) by id, higher = harder, NaN unknown}."""
         return {}
 
+    def settled(self, pin: Callable[[str], str]) -> Self:
+        """The same, scores from elsewhere that its runs are trained by named with their content, as ``pin`` does."""
+        own = self.base.difficulty
+        if not own.scores:
+            return self
+        named = {"difficulty": own.model_copy(update={"scores": pin(own.scores)})}
+        return self.model_copy(update={"base": self.base.model_copy(update=named)})
+
     def check(self, images: int) -> None:
         """A UserError where it cannot do with so many training images."""
 
@@ -178,8 +181,7 @@ class Experiment(Component):
         """All runs; one that needs another comes after it."""
         seeds = range(self.base.seed, self.base.seed + self.seeds)
         runs = [Planned(ALL, seed, self.config(seed)) for seed in seeds]
-        runs += [run for seed in seeds for run in self.judges(seed)]
-        runs += [run for seed in seeds for run in self.arms(seed)]
+        runs += [run for more in (self.judges, self.arms) for seed in seeds for run in more(seed)]
         return list({run.role: run for run in runs}.values())
 
     def config(self, seed: int, objective: Any = None, **last_phase: Any) -> RunConfig:
@@ -197,9 +199,8 @@ class Experiment(Component):
     def from_scratch(self, seed: int, subset: Subset, objective: Any = None, **last_phase: Any) -> RunConfig:
         """A run that trains on the subset from its first epoch on."""
         config = self.config(seed, objective, **last_phase)
-        return config.model_copy(
-            update={"phases": tuple(p.model_copy(update={"subset": subset}) for p in config.phases)}
-        )
+        phases = tuple(phase.model_copy(update={"subset": subset}) for phase in config.phases)
+        return config.model_copy(update={"phases": phases})
 
     def judges_of(self, seed: int) -> tuple[str, ...]:
         """Roles of the runs whose difficulty counts for a seed; its own, unless something is chosen by it."""
@@ -289,11 +290,10 @@ class ByDifficulty(Experiment):
                 yield Planned(f"fold {fold + 1} of {self.folds}", seed, self._short(seed, left_out))
 
     def _short(self, seed: int, subset: Subset | None) -> RunConfig:
-        changes: dict[str, Any] = {"evaluations": (), "evaluate_also": ()}
         phases = tuple(phase.model_copy(update={"subset": subset}) for phase in self.config(seed).phases)
         # What anneals to 0 at its end would anneal too early if it ended at the border.
-        changes["phases"] = phases if self.base.schedule.anneal else phases[:1]
-        return self.config(seed).model_copy(update=changes)
+        phases = phases if self.base.schedule.anneal else phases[:1]
+        return self.config(seed).model_copy(update={"evaluations": (), "evaluate_also": (), "phases": phases})
 
     def subset(self, seed: int, which: Which, share: float, **settings: Any) -> Subset:
         """By the scores of a seed."""

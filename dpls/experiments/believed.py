@@ -1,16 +1,14 @@
 """What speaks for and against the robust accuracies of an experiment: the trust card's lines, of all arms. No torch."""
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
 
 from dpls.evaluations.trust.card import Line
+from dpls.evaluations.trust.judged import short
 from dpls.experiments.base import Experiment
+from dpls.experiments.compare import FEW
 from dpls.experiments.outcomes import Outcomes
-
-FEW = 200
-"""Fewer test images than these, and a single arm's interval is wider than ten points."""
 
 
 def believed(e: Experiment, o: Outcomes) -> tuple[Line, ...]:
@@ -46,15 +44,11 @@ def _gaps(o: Outcomes) -> Iterator[tuple[str, float]]:
 
 
 def _strongest(o: Outcomes, gaps: dict[str, float]) -> Line:
-    title, judge = "Strongest attack", _short(o.attack)
+    title, judge = "Strongest attack", short(o.attack)
     if o.attack.startswith("PGD"):
         return Line(title, "amber", f"No stronger attack has looked: {judge} alone may be fooled. Set judge=margins.")
     if not gaps:
         return Line(title, "green", f"{judge} is the one attack that looked.")
     least, most = min(gaps, key=gaps.__getitem__), max(gaps, key=gaps.__getitem__)
     between = f"{gaps[least]:.1f} ({least}) to {gaps[most]:.1f} points ({most})"
-    return Line(title, "green", f"{judge} decides; {_short(o.pgd)} stands {between} above it.")
-
-
-def _short(attack: str) -> str:
-    return re.split(r", eps| \(", attack)[0]
+    return Line(title, "green", f"{judge} decides; {short(o.pgd)} stands {between} above it.")

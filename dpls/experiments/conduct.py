@@ -16,7 +16,7 @@ from dpls.jobs.queue import WAITING, hindrance
 from dpls.recipe import same_run
 from dpls.runs.directory import SCHEMA, Run
 from dpls.runs.files import create_folder, data_root, now, tidy, write_json
-from dpls.runs.scores.training import pinned
+from dpls.runs.scores.training import pinned, with_scores
 
 
 def start(experiment: Experiment, runs: Path, launcher: Launcher) -> Stored:
@@ -66,11 +66,12 @@ def submit_all(experiment: Experiment, runs: Path) -> Stored:
 
 def settled(experiment: Experiment, runs: Path) -> Experiment:
     """The same, with the content of the scores that its runs are trained by; itself where there are none."""
-    base = experiment.base
-    if not base.difficulty.scores:
-        return experiment
-    _, fingerprint = base.data(data_root(runs))
-    return experiment.model_copy(update={"base": pinned(base, runs, fingerprint)})
+
+    def pin(scores: str) -> str:
+        _, fingerprint = experiment.base.data(data_root(runs))
+        return pinned(with_scores(experiment.base, scores), runs, fingerprint).difficulty.scores
+
+    return experiment.settled(pin)
 
 
 def conclude(run: Run) -> None:

@@ -198,7 +198,8 @@ def gather(
     # Runs that only judge attack nothing after training.
     found.attrs["attack"] = next((a for table in tables if (a := table.attrs["attacked"])), UNNAMED)
     found.attrs["pgd"] = next((a for table in tables if (a := table.attrs["pgd"])), "")
-    found.attrs["cost"] = _costs({role: arms[role][0] for role in done}, done)
+    costs = pd.DataFrame([table.attrs["cost"] for table in tables]).groupby([arms[role][0] for role in done]).mean()
+    found.attrs["cost"] = {str(arm): [round(float(value), 2) for value in row] for arm, *row in costs.itertuples()}
     return Outcomes(found, pd.concat(scores, ignore_index=True))
 
 
@@ -217,19 +218,16 @@ def _outcomes(run: Run) -> pd.DataFrame:
         known = found["id"].map(values)
         right[column] = np.where(known.notna(), known.astype(float), right[column])
     found = found.assign(**right)
-    found.attrs |= titles
+    found.attrs |= {**titles, "cost": _cost(run, found)}
     return found
 
 
-def _costs(arms: Mapping[str, str], runs: Mapping[str, Run]) -> dict[str, list[float]]:
-    """By arm: seconds of training, shared beginnings included, and forward passes' worth of an image; of done runs."""
-    found: dict[str, list[tuple[float, float]]] = {}
-    for role, run in runs.items():
-        config, rows = run.recipe().resolved(), run.metrics()
-        counts = tuple(int(count) for count in run.examples()["split"].value_counts().reindex(PARTS, fill_value=0))
-        passes = training_passes(config, (counts[0], counts[1], counts[2]), len(rows)) / max(1, counts[0])
-        found.setdefault(arms[role], []).append((sum(row["seconds"] for row in rows), passes))
-    return {arm: [round(float(mean), 2) for mean in np.mean(costs, axis=0)] for arm, costs in found.items()}
+def _cost(run: Run, examples: pd.DataFrame) -> tuple[float, float]:
+    """Seconds of training, a shared beginning included, and forward passes' worth of a training image."""
+    rows, split = run.metrics(), examples["split"]
+    train, validation, test = (int((split == part).sum()) for part in PARTS)
+    passes = training_passes(run.recipe().resolved(), (train, validation, test), len(rows))
+    return sum(row["seconds"] for row in rows), passes / max(1, train)
 
 
 def _kind_of(evaluation: Mapping[str, Any], config: Mapping[str, Any]) -> str:

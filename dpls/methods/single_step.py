@@ -27,6 +27,12 @@ class SingleStep(Objective):
     eps: Eps | None = Field(None, description="none: the run's eps")
 
     @property
+    def radius(self) -> float:
+        """eps, once it is known."""
+        assert self.eps is not None, "resolve the run configuration first: this objective has no eps of its own"
+        return self.eps
+
+    @property
     def crafting(self) -> Passes:
         return Passes(1, 1)
 
@@ -53,8 +59,7 @@ class FGSMRS(SingleStep):
         return "FGSM-RS"
 
     def craft(self, net: "nn.Module", batch: "Batch", noise: "Noise", dtype: "torch.dtype") -> "Tensor":
-        assert self.eps is not None, "resolve the run configuration first: this objective has no eps of its own"
-        attack = PGD(steps=1, step=min(1.0, self.step * self.eps) or None, eps=self.eps)
+        attack = PGD(steps=1, step=min(1.0, self.step * self.radius) or None, eps=self.radius)
         return climb_cross_entropy(attack, net, batch, noise, dtype)
 
 
@@ -73,8 +78,7 @@ class NFGSM(SingleStep):
         return "N-FGSM"
 
     def craft(self, net: "nn.Module", batch: "Batch", noise: "Noise", dtype: "torch.dtype") -> "Tensor":
-        assert self.eps is not None, "resolve the run configuration first: this objective has no eps of its own"
-        start = batch.x + (noise.uniform(*batch.x.shape[1:]) * 2 - 1) * self.noise * self.eps
-        reach = min(1.0, self.step * self.eps)
+        start = batch.x + (noise.uniform(*batch.x.shape[1:]) * 2 - 1) * self.noise * self.radius
+        reach = min(1.0, self.step * self.radius)
         step = PGD(steps=1, step=reach or None, start="clean", eps=reach)
         return climb_cross_entropy(step, net, batch._replace(x=start), noise, dtype)

@@ -9,7 +9,6 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dpls import charts
-from dpls.data import TRAIN
 from dpls.difficulty import agreement as agreeing
 from dpls.difficulty import causes
 from dpls.difficulty.measures import MEASURES
@@ -64,7 +63,7 @@ def _epochs(s: Selection) -> None:
 
 
 def _known(s: Selection) -> NDArray[np.int64]:
-    ids = s.facts.ids(TRAIN)
+    ids = s.facts.scored()
     known: NDArray[np.int64] = ids[~np.isnan(s.values[ids])]
     return known
 
@@ -88,7 +87,7 @@ def _seeds(s: Selection) -> None:
         why = "Scores from elsewhere do not depend on a seed." if s.is_imported else "There is none yet; train one."
         st.caption(why)
         return
-    ids, rows = s.facts.ids(TRAIN), []
+    ids, rows = s.facts.scored(), []
     own = store.harder(s.values, s.measure)[ids]
     for seed, run in sorted(others.items()):
         theirs = store.harder(store.scores(run, s.counted, s.measure, s.adversarial), s.measure)[ids]
@@ -138,14 +137,14 @@ def _stability(path: Path, counted: int, measure: str, adversarial: bool) -> agr
 
 def _of_training(run: Run, counted: int, adversarial: bool) -> dict[str, np.ndarray]:
     """{signal: (T, n)} of the training examples: views where these come first."""
-    ids = store.facts(run).ids(TRAIN)
+    ids = store.facts(run).scored()
     columns = slice(len(ids)) if ids[-1] == len(ids) - 1 else ids
     return {name: rows[:, columns] for name, rows in store.signals(run, counted, adversarial).items()}
 
 
 def _measures_of(run: Run, counted: int) -> list[tuple[str, bool, NDArray[np.floating]]]:
     """(measure, whether on attacked images, natural values of the training images): clean, then attacked."""
-    ids = store.facts(run).ids(TRAIN)
+    ids = store.facts(run).scored()
     seen = [False, *([True] if run.recipe().objective.attacks else [])]
     return [
         (name, adversarial, store.scores(run, counted, name, adversarial)[ids])
@@ -164,7 +163,7 @@ def _between_measures(
     measured, imported = _measures_of(run, counted), elsewhere.imported(run)
     names = [f"{MEASURES[name].title}, {ATTACKED if attacked else CLEAN}" for name, attacked, _ in measured]
     scores = [store.harder(values, name) for name, _, values in measured]
-    ids = store.facts(run).ids(TRAIN)
+    ids = store.facts(run).scored()
     scores += [store.scores(run, counted, name, False)[ids] for name in imported]
     return [*names, *map(name_of, imported)], agreeing.between(scores)
 
@@ -190,8 +189,6 @@ def show_found(s: Selection) -> None:
 def _found(path: Path, counted: int) -> pd.DataFrame:
     run = Run(path)
     facts = store.facts(run)
-    own = np.isin(facts.ids(TRAIN), facts.scored())
     code = facts.cause[facts.scored()]
     members = {name: code == number for number, name in enumerate(facts.causes) if number and (code == number).any()}
-    measures = ((name, adversarial, values[own]) for name, adversarial, values in _measures_of(run, counted))
-    return causes.as_table(causes.found_by_measures(measures, members))
+    return causes.as_table(causes.found_by_measures(_measures_of(run, counted), members))

@@ -43,13 +43,18 @@ class Judged(NamedTuple):
     @property
     def short(self) -> str:
         """e.g. PGD20."""
-        return re.split(r", eps| \(", str(self.content["attack"]))[0]
+        return short(str(self.content["attack"]))
 
     @property
     def is_weak(self) -> bool:
         """Whether it is of a kind after which one of another family must look."""
         settings = self.content["settings"]
         return settings.get("kind", "pgd") in WEAK or settings.get("version") in ("apgd-ce", "square")
+
+
+def short(attack: str) -> str:
+    """The title of an attack without its radius and settings, e.g. PGD20."""
+    return re.split(r", eps| \(", attack)[0]
 
 
 def is_checks(content: Mapping[str, Any]) -> bool:
@@ -196,8 +201,9 @@ def _checkpoint(chosen_by: str) -> Line:
         return Line("Checkpoint", "red", sentence)
     if chosen_by.startswith("validation"):
         return Line("Checkpoint", "green", f"Chosen by {chosen_by}; no test image had a say.")
-    if chosen_by == "last epoch":
-        return Line("Checkpoint", "green", "The last epoch: nothing was chosen.")
+    if chosen_by == "last epoch" or chosen_by.startswith("mean of the weights"):
+        said = "The last epoch" if chosen_by == "last epoch" else f"{chosen_by[:1].upper()}{chosen_by[1:]}"
+        return Line("Checkpoint", "green", f"{said}: nothing was chosen.")
     return Line("Checkpoint", "amber", f"{chosen_by[:1].upper()}{chosen_by[1:]}: by which images is not known here.")
 
 

@@ -1,7 +1,7 @@
 """Methods side by side: what the article's table compares, on one's own images. One eps an experiment."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, get_args
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -84,6 +84,10 @@ class Methods(Experiment):
         if isinstance(self.base.objective, AWP):
             raise ValueError("base.objective is AWP already; set base.objective to what stands inside it")
         return self
+
+    def settled(self, pin: Callable[[str], str]) -> Self:
+        settled = super().settled(pin)
+        return settled.model_copy(update={"scores": tuple(map(pin, self.scores))}) if self.scores else settled
 
     @property
     def border(self) -> int:
