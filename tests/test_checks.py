@@ -16,8 +16,10 @@ from dpls.attacks import PGD, Attack
 from dpls.attacks.goals import CrossEntropyAscent, MarginAscent
 from dpls.data import TEST, TRAIN
 from dpls.data.split import Split
-from dpls.evaluations import Checks, named, trust
+from dpls.evaluations import Checks, named
 from dpls.evaluations.conduct import SEED, evaluate, evaluation_name
+from dpls.evaluations.trust import judged as trust
+from dpls.evaluations.trust.card import Card, Line
 from dpls.evaluations.trust.search import search
 from dpls.nets.frozen import frozen_eval
 from dpls.nets.networks import SmallCNN
@@ -84,7 +86,7 @@ def probabilities(net: nn.Module, x: Tensor) -> Tensor:
     return net(x).softmax(1)
 
 
-def cards_of(folder: Path, net: nn.Module, split: Split, *attacks: str) -> dict[str, trust.Card]:
+def cards_of(folder: Path, net: nn.Module, split: Split, *attacks: str) -> dict[str, Card]:
     """By name of the attack; of the images of a split, the first of which are checked."""
     run = Run(folder)
     run.evaluations.mkdir()
@@ -96,7 +98,7 @@ def cards_of(folder: Path, net: nn.Module, split: Split, *attacks: str) -> dict[
     return {name.split("_")[0]: card for name, card in trust.cards(judged).items()}
 
 
-def line_of(card: trust.Card, title: str) -> trust.Line:
+def line_of(card: Card, title: str) -> Line:
     return next(line for line in card.lines if line.title == title)
 
 

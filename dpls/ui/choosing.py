@@ -122,7 +122,7 @@ def _normaliser(config: RunConfig) -> NormaliserName:
         required=True,
         key="scale",
         persist_state="session",
-        width=200,
+        width=225,
         help="min-max, as in the article, keeps the measure's shape; rank spreads difficulty evenly, its mean is 1/2;"
         " 1-99 % is min-max between these percentiles, so that single outliers do not set the scale.",
     )

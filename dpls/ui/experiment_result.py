@@ -45,7 +45,7 @@ def show(e: Stored, result: Result) -> None:
     _show_charts(result)
     for title, table in result.tables.items():
         st.markdown(f"**{escape(title)}**")
-        st.dataframe(table, hide_index=True, alt=title)
+        st.dataframe(table, hide_index=True, height="content", alt=title)
     if result.by_image:
         _show_by_image(result.by_image)
     _show_images(e, result.images)

@@ -162,7 +162,10 @@ class Methods(Experiment):
         lines = compare(o, "methods", self.names, ALL) + memorized(o, self.names)
         beside = ("attacked, best", "attacked, last", "attacked, average")
         dots = dots_of(lines, "Attacked, against hard labels", beside, "difference to hard labels", True)
-        tables = {TITLE.format(show_fraction(self.base.eps)): table(o, [ALL, *self.names]), ARTICLE_TITLE: ARTICLE}
+        tables = {
+            TITLE.format(show_fraction(self.base.eps)): table(o, [ALL, *self.names]),
+            ARTICLE_TITLE: _two_digits(ARTICLE),
+        }
         return Result(
             lines, [self._claim(o)], [*about(self, o), *_notes(o)], (), [dots] if dots.dots else [], tables=tables
         )
@@ -178,7 +181,7 @@ class Methods(Experiment):
         )
         pairs = [(name, against) for name, against in ((dpls, ALL), (dpls, uniform)) if {name, against} <= {*o.arms}]
         numbers = [
-            f"{name} against {against}, {what}: {found.short}."
+            f"{name} against {'hard labels' if against == ALL else against}, {what}: {found.short}."
             for name, against in pairs
             for column, what in (("attacked_best", "attacked, best"), ("attacked_last", "attacked, last"))
             if (found := seen(o, name, column, against))
@@ -201,9 +204,12 @@ def as_text(tables: Mapping[float, Mapping[str, pd.DataFrame]], as_csv: bool) ->
     return f"{_markdown(together)}\n\n{ARTICLE_TITLE}:\n\n{_markdown(ARTICLE)}\n"
 
 
+def _two_digits(found: pd.DataFrame) -> pd.DataFrame:
+    return found.map(lambda value: f"{value:.2f}" if isinstance(value, float) else str(value))
+
+
 def _markdown(found: pd.DataFrame) -> str:
-    shown = found.map(lambda value: f"{value:.2f}" if isinstance(value, float) else str(value))
-    lines = [[*found.columns], ["---"] * len(found.columns), *shown.to_numpy().tolist()]
+    lines = [[*found.columns], ["---"] * len(found.columns), *_two_digits(found).to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -243,7 +249,8 @@ def _mean_factor(o: Outcomes, name: str) -> str:
 
 def _notes(o: Outcomes) -> list[str]:
     found = [
-        "Best minus last is paired, by the judge. Hardest tenth: clean accuracy on these training images, last epoch."
+        "Hard labels are the runs on all images. Best minus last is paired, by the judge. Hardest tenth: clean accuracy"
+        " on these training images, last epoch."
     ]
     if any(name.endswith("SWA") for name in o.arms):
         found.append(
@@ -252,6 +259,7 @@ def _notes(o: Outcomes) -> list[str]:
         )
     if o.cost:
         found.append(
-            "Passes an image: forward passes' worth of training, validation and recording; minutes beside others."
+            "Passes an image: forward passes' worth of training, recording and validation. Minutes: of training, by the"
+            " clock."
         )
     return found
