@@ -63,6 +63,17 @@ def test_a_run_costs_its_epochs_and_its_evaluations() -> None:
     assert total_passes(c, counts) == pytest.approx(epochs + evaluations)
 
 
+def test_pseudo_labelled_images_cost_what_an_epoch_shows_of_them() -> None:
+    """Of 1,000 beside 100 labelled ones an epoch shows 100 at a share of a half; all of them are looked at."""
+    c = config("data.pseudo.run=2026-01-31_101500_ab12").resolved()
+    counts, phase = (1100, 20, 20), c.phases[0]
+    plain = config().resolved()
+    shown, labelled = epoch_passes(c, phase, counts, 1, 1000), epoch_passes(plain, phase, (100, 20, 20), 1)
+    assert shown - labelled == 100 * passes_a_step(c, phase, 1) + 1000
+    total = total_passes(c, counts, 1000) - total_passes(plain, (100, 20, 20))
+    assert total == pytest.approx(6 * (shown - labelled))
+
+
 def test_an_estimate_is_exact_for_the_run_it_comes_from(tmp_path: Path) -> None:
     run = finish(tmp_path / "runs")
     found = estimate(config(), [run], tmp_path / "data")

@@ -330,3 +330,20 @@ def test_passes_are_what_hooks_count(kind: type[Objective], around: bool) -> Non
     assert (counted[False, "forward"], counted[False, "back"]) == objective.crafting
     assert (counted[True, "forward"], counted[True, "back"]) == objective.training
     assert CLASSES == 3
+
+
+@pytest.mark.parametrize("objective", [FGSMRS(), NFGSM(), AWP(inner=FGSMRS())])
+def test_single_steps_stop_at_catastrophic_overfitting_and_at_nothing_else(objective: Objective) -> None:
+    def stopped(*pairs: tuple[float | None, float | None], by: Objective = objective) -> str:
+        rows = [{"epoch": e, "train_robust": t, "validation_robust": v} for e, (t, v) in enumerate(pairs, 1)]
+        return by.stopped_by(rows)
+
+    why = stopped((0.4, 0.4), (0.5, 0.45), (0.9, 0.02))
+    assert "in epoch 3: validation accuracy under attack fell from 45.0% to 2.0%" in why
+    assert stopped((0.5, 0.45), (0.6, None), (0.9, 0.02)) and stopped((0.5, 0.45), (0.9, 0.02), (0.9, None))
+    assert not stopped() and not stopped((0.9, 0.02))
+    assert not stopped((0.5, 0.45), (0.9, 0.25)), "20 points"
+    assert not stopped((0.5, 0.6), (0.7, 0.45), (0.9, 0.3)), "robust overfitting is slower"
+    assert not stopped((0.5, 0.45), (0.2, 0.02)), "a bad epoch, for its own step, too"
+    assert not stopped((0.5, 0.45), (0.9, 0.02), by=NFGSM(guard=1))
+    assert not stopped((0.5, 0.45), (0.9, 0.02), by=PGDAT()), "its fall is reported, and may be meant"

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from dpls.jobs.submission import submit
 from dpls.jobs.worker import work
 from dpls.recipe import RunConfig, make_config, override
 from dpls.runs.directory import CLOCK_COLUMNS, Run
+from dpls.runs.files import data_root
 from dpls.training.checkpoints import stored_epochs
+from dpls.training.loop import Unwatched, train
 from tests.conftest import Hold
 
 TINY = {
@@ -355,6 +358,29 @@ def test_failures_in_a_run_are_one_sentence(
     monkeypatch.undo()
     work(run)
     assert run.state() == "done"
+
+
+@pytest.mark.parametrize(("guard", "epochs"), [("0.2", 2), ("1", 6)])
+def test_a_run_that_overfits_catastrophically_stops_there_and_stays_stopped(
+    tmp_path: Path, guard: str, epochs: int
+) -> None:
+    """Its numbers of epoch 2 are made to say so, as it commits them."""
+
+    class Overfits(Unwatched):
+        def epoch(self, row: dict) -> None:
+            if row["epoch"] == 2:
+                first, _ = run.metrics()
+                rise = {"train_robust": 1.0, "validation_robust": 0.0}
+                run.keep_metrics([first | {"train_robust": 0.5, "validation_robust": 0.5}, row | rise])
+
+    run = submit(config("objective.kind=fgsm_rs", f"objective.guard={guard}"), tmp_path / "runs")
+    chosen = run.recipe().resolved()
+    dataset, _ = chosen.data(data_root(tmp_path / "runs"))
+    for _ in range(2):
+        stops = pytest.raises(UserError, match=r"catastrophic overfitting in epoch 2.*guard=1")
+        with stops if epochs == 2 else nullcontext():
+            train(chosen, run, dataset, Overfits())
+        assert len(run.metrics()) == epochs
 
 
 def test_truncated_checkpoint_is_named_and_nothing_is_lost(tmp_path: Path, hold: Hold) -> None:

@@ -34,6 +34,8 @@ class Outline(NamedTuple):
     size: int
     classes: int
     unlabelled: int = 0
+    pseudo: int = 0
+    """How many of those to train on have a pseudo-label."""
 
     @property
     def images(self) -> int:

@@ -96,7 +96,8 @@ def cost(experiment: Experiment, runs: Path, rates: dict[str, Rate] | None = Non
         if kind not in rates:
             rates[kind] = measure(config, dataset)
         done = config.last_phase_start if planned.after else 0
-        passes = total_passes(config, sizes.counts) - training_passes(config, sizes.counts, done)
+        passes = total_passes(config, sizes.counts, sizes.pseudo)
+        passes -= training_passes(config, sizes.counts, done, sizes.pseudo)
         operations = passes * forward_operations(config.net, sizes)
         other = PER_RUN + PER_EPOCH * (config.epochs - done)
         seconds += operations / rates[kind].undisturbed + other

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from dpls.data import PARTS
+from dpls.data.unlabelled import PSEUDO
 from dpls.difficulty.measures import MEASURES
 from dpls.errors import UserError
 from dpls.evaluations import AnyEvaluation
@@ -226,7 +227,8 @@ def _cost(run: Run, examples: pd.DataFrame) -> tuple[float, float]:
     """Seconds of training, a shared beginning included, and forward passes' worth of a training image."""
     rows, split = run.metrics(), examples["split"]
     train, validation, test = (int((split == part).sum()) for part in PARTS)
-    passes = training_passes(run.recipe().resolved(), (train, validation, test), len(rows))
+    pseudo = int((run.examples()["cause"] == PSEUDO).sum())
+    passes = training_passes(run.recipe().resolved(), (train, validation, test), len(rows), pseudo)
     return sum(row["seconds"] for row in rows), passes / max(1, train)
 
 

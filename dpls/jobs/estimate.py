@@ -12,6 +12,7 @@ from dpls.attacks import Attack
 from dpls.data import TEST, TRAIN, UNLABELLED, VALIDATION, Dataset
 from dpls.data.cache import open_dataset
 from dpls.data.source import Outline
+from dpls.data.unlabelled import has_own_label
 from dpls.device import resolve_device
 from dpls.errors import UserError
 from dpls.jobs.room import bytes_of_run
@@ -36,7 +37,8 @@ def outline_of(dataset: Dataset) -> Outline:
     """Of a data set that is there."""
     train, validation, test, unlabelled = (len(dataset.ids(part)) for part in (TRAIN, VALIDATION, TEST, UNLABELLED))
     _, channels, size, _ = dataset.images.shape
-    return Outline((train, validation, test), channels, size, len(dataset.classes), unlabelled)
+    pseudo = int((~has_own_label(dataset)).sum())
+    return Outline((train, validation, test), channels, size, len(dataset.classes), unlabelled, pseudo)
 
 
 def sizes_of(config: RunConfig, root: Path) -> Outline | None:
@@ -75,26 +77,30 @@ def _attacked(attack: Attack, config: RunConfig) -> float:
     return 2 + attack.passes * share
 
 
-def epoch_passes(config: RunConfig, phase: Phase, counts: tuple[int, int, int], epoch: int) -> float:
-    """Forward passes' worth of an epoch: training, the sweep over all images, the attack on validation images."""
-    kept = counts[TRAIN] * (1 if phase.subset is None or phase.subset.refill else phase.subset.left)
-    swept = sum(counts) - (counts[TRAIN] if config.observing == "presentation" else 0)
+def epoch_passes(config: RunConfig, phase: Phase, counts: tuple[int, int, int], epoch: int, pseudo: int = 0) -> float:
+    """Forward passes' worth of an epoch: training, the sweep over all images, the attack on validation images.
+
+    ``pseudo``: how many of the training images have a pseudo-label; an epoch shows as many as their share asks for.
+    """
+    kept = (counts[TRAIN] - pseudo) * (1 if phase.subset is None or phase.subset.refill else phase.subset.left)
+    kept += config.data.pseudo.shown(round(kept)) if config.data.pseudo and pseudo else 0
+    swept = sum(counts) - (min(kept, counts[TRAIN]) if config.observing == "presentation" else 0)
     validated = counts[VALIDATION] * _attacked(config.selection.attack, config) / config.selection.every
     return kept * passes_a_step(config, phase, epoch) + swept + validated
 
 
-def training_passes(config: RunConfig, counts: tuple[int, int, int], epochs: int) -> float:
+def training_passes(config: RunConfig, counts: tuple[int, int, int], epochs: int, pseudo: int = 0) -> float:
     """Forward passes' worth of the first ``epochs`` epochs."""
     return sum(
-        epoch_passes(config, phase, counts, epoch)
+        epoch_passes(config, phase, counts, epoch, pseudo)
         for start, phase in config.phases_after(0)
         for epoch in range(start + 1, min(phase.until, epochs) + 1)
     )
 
 
-def total_passes(config: RunConfig, counts: tuple[int, int, int]) -> float:
+def total_passes(config: RunConfig, counts: tuple[int, int, int], pseudo: int = 0) -> float:
     """Forward passes' worth of a whole run, evaluations of its checkpoints included."""
-    training = training_passes(config, counts, config.epochs)
+    training = training_passes(config, counts, config.epochs, pseudo)
     checkpoints = len(config.checkpoints)
     also = {"train": (checkpoints - 1) * counts[TRAIN], "validation": checkpoints * counts[VALIDATION]}
     evaluated = counts[TRAIN] * (checkpoints - 2.0)  # of a mean of weights batch norm is estimated anew
@@ -108,7 +114,7 @@ def total_passes(config: RunConfig, counts: tuple[int, int, int]) -> float:
 
 def speed(config: RunConfig, sizes: Outline, seconds: float, epochs: int) -> float:
     """Operations a second of a run whose first ``epochs`` epochs took so long, by the same count."""
-    passes = training_passes(config, sizes.counts, epochs)
+    passes = training_passes(config, sizes.counts, epochs, sizes.pseudo)
     return passes * forward_operations(config.net, sizes) / max(seconds, 1e-3)
 
 
@@ -119,7 +125,7 @@ def estimate(config: RunConfig, runs: Iterable[Run], root: Path) -> Duration | N
     if sizes is None or not found:
         return None
     alike, _, own, _, operations, run = max(found, key=lambda entry: entry[:4])
-    seconds = total_passes(config, sizes.counts) * forward_operations(config.net, sizes) / operations
+    seconds = total_passes(config, sizes.counts, sizes.pseudo) * forward_operations(config.net, sizes) / operations
     where = "here" if own else "perhaps on another machine"
     net = ("another network, so very roughly", "a network of the kind, so roughly", "the same network and images")[
         alike

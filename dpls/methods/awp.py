@@ -1,6 +1,7 @@
 """Adversarial weight perturbation, around any objective."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -51,6 +52,9 @@ class AWP(Objective):
 
     def in_words(self, eps: float) -> str:
         return f"{self.inner.in_words(eps)} + AWP"
+
+    def stopped_by(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        return self.inner.stopped_by(rows)
 
     def craft(self, net: "nn.Module", batch: "Batch", noise: "Noise", dtype: "torch.dtype") -> "Tensor":
         return self.inner.craft(net, batch, noise, dtype)

@@ -5,7 +5,8 @@ Crafting goes through ``frozen_eval``: eval mode, so a step moves batch-norm sta
 Torch is loaded when one of them is used.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dpls.attacks import AnyAttack
 from dpls.component import Component, show_fraction
@@ -85,6 +86,10 @@ class Objective(Component):
     def in_words(self, eps: float) -> str:  # noqa: ARG002
         """Its title and, of what attacks, the radius; ``eps``: the run's."""
         return self.title
+
+    def stopped_by(self, rows: Sequence[Mapping[str, Any]]) -> str:  # noqa: ARG002
+        """Why training must not go on after these rows of metrics.jsonl, a sentence; empty where it may."""
+        return ""
 
     def craft(self, net: "nn.Module", batch: "Batch", noise: "Noise", dtype: "torch.dtype") -> "Tensor":  # noqa: ARG002
         """(B, C, H, W): the images that ``loss`` is to be computed at; attacks propose in ``dtype``. ``net`` is only

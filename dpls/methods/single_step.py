@@ -1,16 +1,18 @@
 """Fast adversarial training: one gradient step from a random start, as FGSM-RS and N-FGSM take it.
 
 Both overfit catastrophically where eps or the step is large: training accuracy under their own step goes up while that
-under a real attack falls to nothing. The best checkpoint is chosen by an attack of many steps on validation images, so
-what came before is kept, and ``runs.report.concerns`` says so while it happens.
+under a real attack falls to nothing, within an epoch. Then training stops (``guard``): what it goes on with is no
+adversarial training. The best checkpoint is chosen by an attack of many steps on validation images, so what came before
+is kept.
 """
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from dpls.attacks import PGD, Eps
-from dpls.component import show_fraction
+from dpls.component import Fractional, show_fraction
 from dpls.methods.objective import Loss, Objective, Passes, climb_cross_entropy, loss_at
 
 if TYPE_CHECKING:
@@ -25,6 +27,13 @@ class SingleStep(Objective):
     """Cross-entropy at images that one step of the gradient's sign has changed."""
 
     eps: Eps | None = Field(None, description="none: the run's eps")
+    guard: Fractional = Field(
+        0.2,
+        gt=0,
+        le=1,
+        title="Overfitting guard",
+        description="stop where validation accuracy under attack falls by more between two looks; 1: never",
+    )
 
     @property
     def radius(self) -> float:
@@ -42,6 +51,22 @@ class SingleStep(Objective):
 
     def in_words(self, eps: float) -> str:
         return f"{self.title} {show_fraction(eps if self.eps is None else self.eps)}"
+
+    def stopped_by(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        """The last two looks decide: a slower fall is robust overfitting, and a fall of both is a bad epoch."""
+        looks = [row for row in rows if row["validation_robust"] is not None and row["train_robust"] is not None][-2:]
+        if len(looks) < 2:
+            return ""
+        before, now = looks
+        fall = before["validation_robust"] - now["validation_robust"]
+        if fall <= self.guard or now["train_robust"] < before["train_robust"]:
+            return ""
+        return (
+            f"catastrophic overfitting in epoch {now['epoch']}: validation accuracy under attack fell from"
+            f" {before['validation_robust']:.1%} to {now['validation_robust']:.1%}, while that under the single step of"
+            f" training rose to {now['train_robust']:.1%}; set a smaller eps or objective.step, take n_fgsm or pgd_at,"
+            " or train on with objective.guard=1"
+        )
 
     def loss(self, forward: "nn.Module", batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:  # noqa: ARG002
         return loss_at(forward, x_adv, labels)

@@ -75,6 +75,8 @@ def train(config: RunConfig, run: Run, dataset: Dataset, watcher: Watcher) -> No
     for start, phase in config.phases_after(done):
         factors, rows = factors_and_rows(parts, run, start)
         for epoch in range(max(done, start) + 1, phase.until + 1):
+            if why := config.objective_in(phase, epoch).stopped_by(run.metrics()):
+                raise UserError(why)
             began = time.perf_counter()
             record = Epoch(len(dataset.labels), parts.device)
             loss = train_epoch(parts, epoch, phase, factors, rows, record, watcher)

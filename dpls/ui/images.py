@@ -48,7 +48,7 @@ def tiles(
             note = notes.get(example, "")
             title += f", {note}" if note else ""
         if facts.cause[example]:
-            title += f", planted: {facts.cause_of(example)}"
+            title += f", {facts.cause_in_words(example)}"
         if facts.files[example]:
             title += f", {facts.files[example]}"
         group = label if by_class else ""

@@ -8,7 +8,6 @@ from plotly.graph_objects import Figure
 
 from dpls import charts
 from dpls.data import SPLITS, TRAIN
-from dpls.data.unlabelled import PSEUDO
 from dpls.difficulty.measures import MEASURES
 from dpls.ui import elsewhere, store
 from dpls.ui.frame import escape, shielded
@@ -98,8 +97,9 @@ def _what(s: Selection, example: int) -> None:
         st.markdown(f"Difficulty **{s.difficulty[example]:.3f}**, {s.rank(example)}")
     cause = facts.cause_of(example)
     if cause:
-        badge = cause if cause == PSEUDO else f"planted: {cause}"
-        st.markdown(f":orange-badge[{badge}] {CAUSES.get(cause, 'it was made hard on purpose')}.")
+        st.markdown(
+            f":orange-badge[{facts.cause_in_words(example)}] {CAUSES.get(cause, 'it was made hard on purpose')}."
+        )
         if 0 <= facts.true_labels[example] != facts.labels[example]:
             st.markdown(f"It really is **{escape(facts.classes[facts.true_labels[example]])}**.")
     if facts.files[example]:

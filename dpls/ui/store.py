@@ -131,6 +131,11 @@ class Facts:
     def cause_of(self, example: int) -> str:
         return self.causes[int(self.cause[example])]
 
+    def cause_in_words(self, example: int) -> str:
+        """e.g. "planted: flip"; a pseudo-label is one that nobody planted."""
+        cause = self.cause_of(example)
+        return cause if cause in ("", PSEUDO) else f"planted: {cause}"
+
 
 def facts(run: Run) -> Facts:
     """From the cached images where they are, else from the per-example table."""
