@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
@@ -111,6 +112,36 @@ def test_an_image_is_opened_and_the_next_one(server: Server, page: Page) -> None
     page.wait_for_url(re.compile(f"id={hardest[4]}"))
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
+
+
+def test_images_are_picked_tagged_by_key_and_taken_along(server: Server, page: Page) -> None:
+    run = make_run(server.runs, label="tagged", number=47)
+    page.goto(f"{server.url}/images?run={run.id}")
+    drawn(page)
+    tiles = page.locator("[data-ready] button")
+    shown = [int(tile.get_attribute("data-id") or -1) for tile in tiles.all()]
+    tiles.nth(2).click(modifiers=["Control"])
+    expect(page.get_by_text("Tag 1 picked")).to_be_visible()
+    tiles.nth(5).click(modifiers=["Shift"])
+    page.get_by_text("Tag 4 picked").click()
+    page.get_by_role("button", name="Drop").click()
+    expect(tiles.nth(5).locator(".mark")).to_contain_text("drop")
+    page.keyboard.press("Escape")
+    tiles.nth(0).click()
+    dialog = page.get_by_role("dialog")
+    for place, key in ((0, "k"), (1, "s"), (2, "ArrowLeft"), (1, "u")):
+        expect(dialog.get_by_text(f"image {shown[place]} ", exact=False).first).to_be_visible()
+        page.keyboard.press(key)
+    expect(dialog.get_by_text("Not tagged.")).to_be_visible()
+    page.wait_for_url(re.compile(f"id={shown[1]}"))
+    page.keyboard.press("Escape")
+    expect(tiles.nth(0).locator(".mark")).to_contain_text("keep")
+    page.get_by_text("Take along").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="The 5 tagged, csv").click()
+    taken = pd.read_csv(download.value.path()).set_index("id")
+    assert taken["tag"].to_dict() == {shown[0]: "keep", **dict.fromkeys(shown[2:6], "drop")}
+    assert taken["hash"].tolist() == run.examples()["hash"][taken.index].tolist()
 
 
 def test_the_way_back_leads_back(server: Server, page: Page) -> None:

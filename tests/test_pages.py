@@ -30,6 +30,7 @@ from dpls.runs.files import RECORDED, data_root, write_json
 from dpls.runs.folder import list_runs
 from dpls.runs.scores.kept import as_bytes
 from dpls.runs.scores.training import digest_of
+from dpls.runs.tags import kept as tags
 from dpls.ui import agreement, start
 from dpls.ui.frame import SECONDS
 from dpls.ui.selection import selection_of
@@ -238,6 +239,44 @@ def test_filters_and_range_select_by_id(runs: Path) -> None:
     assert f"{(train['difficulty'] >= 0.5).sum():,} images, hardest first" in words(app)
     app.slider(key="range").set_value((0.995, 0.998)).run()
     assert "no image fits these filters" in words(app).lower()
+
+
+def test_images_are_filtered_by_tag_by_contradiction_and_by_file(runs: Path) -> None:
+    run = make_run(runs)
+    train = run.examples().query("split == 'train'")
+    ids, file = train["id"].tolist(), tags.file_of(runs, run.config()["fingerprint"])
+    tags.decide(file, ids[:3], tags.Tag(tags.DROP))
+    tags.decide(file, ids[2:5], tags.Tag(tags.KEEP))
+    app = open_page("images")
+    for chosen, count in (([tags.DROP], 2), ([tags.DROP, tags.KEEP], 5), (["untagged"], len(ids) - 5)):
+        app.multiselect(key="tag").set_value(chosen).run()
+        assert f"{count:,} images, hardest first" in words(app)
+    app.multiselect(key="tag").set_value([]).run()
+    said = run.probabilities()
+    assert said is not None
+    wrong = int((said[ids].argmax(1) != train["label"]).sum())
+    app.toggle(key="disputed").set_value(True).run()
+    assert 0 < wrong < len(ids) and f"{wrong:,} images, hardest first" in words(app)
+    app.button_group(key="first").set_value("contradicted").run()
+    assert f"{wrong:,} images, contradicted first" in words(app)
+    assert not [button for button in app.button if button.label in ("Keep", "Drop")], "nothing is decided read-only"
+
+
+def test_an_image_is_tagged_the_next_one_comes_and_undo_leads_back(trainable: Path) -> None:
+    run = make_run(trainable)
+    file = tags.file_of(trainable, run.config()["fingerprint"])
+    app = open_page("images")
+    hardest = run.examples().query("split == 'train'")
+    hardest = hardest.sort_values(["difficulty", "cross_entropy", "id"], ascending=[False, False, True])["id"].tolist()
+    app.number_input(key="id").set_value(hardest[0]).run()
+    for place, title in enumerate(("Drop", "Smooth more", "Relabel")):
+        next(button for button in app.button if button.key == title).click().run()
+        assert not app.exception and app.session_state["id"] == hardest[place + 1]
+    found = tags.tags_in(file)
+    assert [found[i].tag for i in hardest[:3]] == [tags.DROP, tags.SMOOTH, tags.RELABEL]
+    assert found[hardest[2]].label in set(run.examples()["class"]) - {run.examples()["class"][hardest[2]]}
+    next(button for button in app.button if button.key == "Undo").click().run()
+    assert app.session_state["id"] == hardest[2] and hardest[2] not in tags.tags_in(file)
 
 
 @pytest.mark.parametrize("part", ["train", "validation", "test"])

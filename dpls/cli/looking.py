@@ -1,4 +1,4 @@
-"""Commands that look at runs and take along what is there: runs, export, scores."""
+"""Commands that look at runs and take along what is there: runs, export, tags, scores."""
 
 import argparse
 import json
@@ -23,6 +23,10 @@ def add(command: Command) -> None:
     export.add_argument("run", metavar="RUN", help=RUN)
     export.add_argument("--factors", action="store_true", help="training images alone: id, hash, difficulty, factor")
     export.add_argument("--to", type=Path, required=True, metavar="FILE", help="a .csv, .parquet or .npz file")
+    tags = command("tags", _tags, "what was decided about a run's images: keep, relabel, drop, smooth more")
+    tags.add_argument("run", metavar="RUN", help=RUN)
+    tags.add_argument("--cleaned", action="store_true", help="all images but the dropped, as they should be labelled")
+    tags.add_argument("--to", type=Path, metavar="FILE", help="a .csv, .parquet or .npz file")
     scores = command("scores", _scores, "show scores computed elsewhere like a measure, in all runs on these images")
     scores.add_argument("run", metavar="RUN", help=RUN)
     scores.add_argument(
@@ -74,28 +78,49 @@ def _eps(evaluation: dict[str, Any]) -> str:
 
 
 def _export(args: argparse.Namespace) -> int:
-    import numpy as np
-
-    if args.to.is_dir() or not args.to.parent.is_dir():
-        reason = "is a folder" if args.to.is_dir() else f"lies in {str(args.to.parent)!r}, which is no folder"
-        raise UserError(f"cannot export to {str(args.to)!r}: it {reason}; choose a .csv, .parquet or .npz file")
     table = find_run(args.runs, args.run).examples()
     if args.factors:
         from dpls.runs.sidecar import sidecar
 
         table = sidecar(table)
-    match args.to.suffix:
+    return _write(table, args.to)
+
+
+def _tags(args: argparse.Namespace) -> int:
+    from dpls.runs.tags.kept import TAGS, file_of, tags_in
+    from dpls.runs.tags.lists import cleaned, table_of
+
+    run = find_run(args.runs, args.run)
+    tags = tags_in(file_of(args.runs, run.config()["fingerprint"]))
+    if args.cleaned and not args.to:
+        raise UserError("--cleaned goes with --to; say which file to write")
+    if args.to:
+        return _write((cleaned if args.cleaned else table_of)(run.examples(), tags), args.to)
+    named = [tag.tag for tag in tags.values()]
+    counts = ", ".join(f"{named.count(name):,} {name}" for name in TAGS if name in named)
+    print(f"{len(tags):,} images tagged" + (f": {counts}" if counts else ""))
+    return 0
+
+
+def _write(table: "pd.DataFrame", to: Path) -> int:
+    """Checks where it is to go, and writes it in the form that the ending names."""
+    import numpy as np
+
+    if to.is_dir() or not to.parent.is_dir():
+        reason = "is a folder" if to.is_dir() else f"lies in {str(to.parent)!r}, which is no folder"
+        raise UserError(f"cannot export to {str(to)!r}: it {reason}; choose a .csv, .parquet or .npz file")
+    match to.suffix:
         case ".csv":
-            table.to_csv(args.to, index=False)
+            table.to_csv(to, index=False)
         case ".parquet":
-            table.to_parquet(args.to, index=False)
+            table.to_parquet(to, index=False)
         case ".npz":
-            np.savez_compressed(args.to, allow_pickle=False, **{str(n): _plain(c) for n, c in table.items()})
+            np.savez_compressed(to, allow_pickle=False, **{str(n): _plain(c) for n, c in table.items()})
         case suffix:
             raise UserError(
                 f"cannot export to {suffix or 'a file without an ending'}; choose a .csv, .parquet or .npz file"
             )
-    print(f"{len(table):,} examples written to {args.to}")
+    print(f"{len(table):,} examples written to {to}")
     return 0
 
 

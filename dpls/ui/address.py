@@ -15,7 +15,10 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dpls.component import parse_fraction
 
-OF_A_RUN = ("T", "class", "cause", "range", "id", "page", "lambda_min", "eps", "attack", "a", "b", "with")
+OF_A_RUN = (
+    *("T", "class", "cause", "file", "several", "range", "id", "page", "lambda_min"),
+    *("eps", "attack", "a", "b", "with"),
+)
 """Values that mean something for one run only."""
 OF_A_FORM = ("lambda", "set")
 """What differs from the settings a form starts from."""
@@ -35,6 +38,12 @@ def _number(values: list[str]) -> float:
     return float(parse_fraction(values[0]))
 
 
+def _yes(value: str) -> bool:
+    if value not in ("True", "False"):
+        raise ValueError("True or False")
+    return value == "True"
+
+
 def _settings(values: list[str]) -> list[str]:
     if sum(map(len, values)) > MOST_LETTERS:
         raise ValueError(f"longer than {MOST_LETTERS:,} letters")
@@ -48,10 +57,12 @@ PARSERS: dict[str, Callable[[list[str]], Any]] = {
     ),
     **dict.fromkeys(("checkpoint", "part", "eps", "attack", "a", "b"), lambda v: v[0]),
     **dict.fromkeys(("T", "id", "page"), lambda v: int(v[0])),
-    **dict.fromkeys(("class", "cause", "with"), list),
+    **dict.fromkeys(("class", "cause", "tag", "with"), list),
     **dict.fromkeys(("lambda_min", "lambda"), _number),
     "range": lambda v: (float(v[0]), float(v[1])),
     "label": lambda v: v[0][:80],
+    "file": lambda v: v[0][:200],
+    "disputed": lambda v: _yes(v[0]),
     "set": _settings,
 }
 
@@ -188,10 +199,22 @@ def _asks(name: str, values: list[str]) -> str:
 
 def publish() -> None:
     """The address names what was bound on this page and is not at its default."""
+    st.session_state.setdefault(_USED, {})[st.session_state[_PAGE]] = list(st.session_state[_BOUND])
+    first, written = _write()
+    query = urlencode(written, doseq=True)
+    _history(key="history", data={"query": f"?{query}" if query else ""} if first else None)
+
+
+def follow() -> None:
+    """``publish`` for a part of a page that is drawn again alone."""
+    _write()
+
+
+def _write() -> tuple[bool, dict[str, list[str]]]:
+    """Whether it is the session's first time, and what the address says from now on."""
     bound = st.session_state[_BOUND]
     values = {name: st.session_state[name] for name in bound if name in st.session_state}
     st.session_state.setdefault(_KEPT, {}).update(values)
-    st.session_state.setdefault(_USED, {})[st.session_state[_PAGE]] = list(bound)
     written = {name: _texts(value) for name, value in values.items() if value is not None and value != bound[name]}
     shown = {name: st.query_params.get_all(name) for name in st.query_params}
     first = _WRITTEN not in st.session_state
@@ -201,8 +224,7 @@ def publish() -> None:
         st.query_params.from_dict(written)
     st.session_state[_LATELY] = [*_written_lately(), (time.monotonic(), written)]
     st.session_state[_WRITTEN] = written
-    query = urlencode(written, doseq=True)
-    _history(key="history", data={"query": f"?{query}" if query else ""} if first else None)
+    return first, written
 
 
 def forget(*names: str) -> None:

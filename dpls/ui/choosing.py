@@ -13,11 +13,23 @@ from dpls.difficulty.scale import NormaliserName
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
-from dpls.ui import address, elsewhere, store
+from dpls.runs.tags.kept import TAGS
+from dpls.ui import address, decided, elsewhere, store
 from dpls.ui.frame import escape, row
-from dpls.ui.selection import ATTACKED, CLEAN, EVERYTHING, SCALE_NAMES, UNPLANTED, Selection, name_of, selection_of
+from dpls.ui.selection import (
+    ATTACKED,
+    CLEAN,
+    EVERYTHING,
+    SCALE_NAMES,
+    UNPLANTED,
+    UNTAGGED,
+    Filters,
+    Selection,
+    name_of,
+    selection_of,
+)
 
-FILTERS = ("class", "cause", "range")
+FILTERS = ("class", "cause", "tag", "disputed", "file", "range")
 
 
 def choose_run() -> Run:
@@ -68,13 +80,11 @@ def select() -> Selection:
         buttons = below.container(horizontal=True, width="content")
         with buttons.popover("Filter", icon=":material/filter_alt:"):
             part = TRAIN if adversarial else _part()  # only training images are attacked while training goes on
-            classes, causes = _filters(facts, part)
+            filters = _filters(run, facts, part)
             low, high = _range()
-        if classes or causes or (low, high) != EVERYTHING:
+        if filters != Filters(part) or (low, high) != EVERYTHING:
             buttons.button("Clear filters", on_click=address.forget, args=FILTERS, icon=":material/filter_alt_off:")
-    return selection_of(
-        run, measure, adversarial, counted, normaliser, part=part, classes=classes, causes=causes, low=low, high=high
-    )
+    return selection_of(run, measure, adversarial, counted, normaliser, filters=filters, low=low, high=high)
 
 
 def _measure(run: Run, config: RunConfig) -> tuple[str, bool]:
@@ -152,7 +162,7 @@ def _part() -> int:
     )
 
 
-def _filters(facts: store.Facts, part: int) -> tuple[list[str], list[str]]:
+def _filters(run: Run, facts: store.Facts, part: int) -> Filters:
     address.bind("class", [], lambda names: set(names) <= set(facts.classes), _some(facts.classes))
     classes = st.multiselect("Class", facts.classes, key="class", persist_state="session", placeholder="all")
     causes: list[str] = []
@@ -167,7 +177,36 @@ def _filters(facts: store.Facts, part: int) -> tuple[list[str], list[str]]:
             placeholder="all",
             help="Some training images were made hard on purpose, so that one can check what difficulty finds.",
         )
-    return classes, causes
+    address.bind("tag", [], lambda names: set(names) <= {*TAGS, UNTAGGED}, ", ".join((*TAGS, UNTAGGED)))
+    tags = st.multiselect(
+        "Tag",
+        [*TAGS, UNTAGGED],
+        key="tag",
+        persist_state="session",
+        placeholder="all",
+        help="What has been decided about an image, on the page Images.",
+    )
+    return Filters(part, tuple(classes), tuple(causes), tuple(tags), _disputed(run), _file(facts))
+
+
+def _disputed(run: Run) -> bool:
+    if decided.doubt(run) is None:
+        return False
+    address.bind("disputed", False, lambda asked: isinstance(asked, bool))
+    return st.toggle(
+        "The network contradicts the label",
+        key="disputed",
+        persist_state="session",
+        help="Its best checkpoint, on the clean image. It has trained on the labels of training images, and contradicts"
+        " few of these once it has learnt them by heart.",
+    )
+
+
+def _file(facts: store.Facts) -> str:
+    if not facts.files.any():
+        return ""
+    address.bind("file", "", lambda name: isinstance(name, str))
+    return st.text_input("Part of the file's path", key="file", persist_state="session").strip()
 
 
 def _some(names: Sequence[str]) -> str:

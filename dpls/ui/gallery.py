@@ -50,6 +50,7 @@ button:hover .pixels { outline: 2px solid var(--st-primary-color); outline-offse
 button:focus-visible .pixels, button[aria-pressed="true"] .pixels {
   outline: 3px solid var(--st-primary-color); outline-offset: 1px;
 }
+button[aria-description] .pixels { box-shadow: inset 0 0 0 4px var(--st-primary-color); }
 """
 
 JS = """
@@ -115,11 +116,23 @@ function draw(root, data) {
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".gallery")
   const press = () => root.querySelectorAll("button").forEach(button => {
-    button.setAttribute("aria-pressed", String(Number(button.dataset.id) === data.picked))
+    const id = Number(button.dataset.id)
+    button.setAttribute("aria-pressed", String(id === data.picked))
+    if (data.several?.includes(id)) button.setAttribute("aria-description", "picked")
+    else button.removeAttribute("aria-description")
   })
   root.onclick = event => {
     const button = event.target.closest("button")
-    if (button) setTriggerValue("picked", Number(button.dataset.id))
+    if (!button) return
+    const id = Number(button.dataset.id), held = event.ctrlKey || event.metaKey
+    if (!data.several || !(held || event.shiftKey)) return setTriggerValue("picked", id)
+    const all = [...root.querySelectorAll("button")].map(b => Number(b.dataset.id)), some = new Set(data.several)
+    const from = all.indexOf(Number(root.dataset.last)), to = all.indexOf(id)
+    if (event.shiftKey && from >= 0)
+      all.slice(Math.min(from, to), Math.max(from, to) + 1).forEach(other => some.add(other))
+    else if (!some.delete(id)) some.add(id)
+    root.dataset.last = id
+    setTriggerValue("several", [...some])
   }
   root.onkeydown = event => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key]
@@ -149,11 +162,12 @@ def gallery(
     picked: int | None = None,
     one_row: bool = False,
     fixed: bool = False,
+    several: str = "",
 ) -> None:
     """Draws images uint8 (n, C, H, W), one a tile, ``tile`` CSS pixels wide; ``on_pick`` is called with a tile's id.
 
     ``one_row``: of each group as many as fit into a row. ``fixed``: takes the height of one row at once, so that
-    nothing below it moves.
+    nothing below it moves. ``several``: where in the session the ids stand that Ctrl and Shift pick together.
     """
     columns = min(len(tiles), max(16, math.isqrt(len(tiles))))  # WebP ends at 16,383 pixels a side
     sheet = sprite(images, columns)
@@ -162,6 +176,10 @@ def gallery(
     def clicked() -> None:
         if (found := st.session_state[key]["picked"]) is not None:
             on_pick(int(found))
+
+    def picked_several() -> None:
+        if several and (found := st.session_state[key]["several"]) is not None:
+            st.session_state[several] = [int(example) for example in found]
 
     _gallery(
         key=key,
@@ -173,8 +191,10 @@ def gallery(
             "columns": columns,
             "picked": picked,
             "one_row": one_row,
+            "several": st.session_state.get(several, []) if several else None,
         },
         on_picked_change=clicked,
+        on_several_change=picked_several,
         height=tile + 37 if fixed else "content",
     )
 

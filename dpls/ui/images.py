@@ -52,7 +52,10 @@ def tiles(
         if facts.files[example]:
             title += f", {facts.files[example]}"
         group = label if by_class else ""
-        found.append(Tile(example, f"{difficulty} {label}", note, title, facts.cause_of(example), group))
+        tag = s.tags[example].in_words if example in s.tags else ""
+        title += f", tagged {tag}" if tag else ""
+        mark = " · ".join(filter(None, (facts.cause_of(example), tag)))
+        found.append(Tile(example, f"{difficulty} {label}", note, title, mark, group))
     return found
 
 
@@ -66,8 +69,12 @@ def show(
     tile: int = 88,
     then: str | None = None,
     notes: Mapping[int, str] | None = None,
+    several: str = "",
 ) -> None:
-    """A gallery of these examples; a click inspects one, on the page ``then`` where it is another than this."""
+    """A gallery of these examples; a click inspects one, on the page ``then`` where it is another than this.
+
+    ``several``: the session's name for the ids that are picked together, where they can be.
+    """
     if s.facts.images is None:
         _as_table(s, ids)
         return
@@ -87,6 +94,7 @@ def show(
         picked=st.session_state.get("id"),
         one_row=one_row or by_class,
         fixed=one_row,
+        several=several,
     )
 
 

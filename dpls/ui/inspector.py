@@ -9,7 +9,7 @@ from plotly.graph_objects import Figure
 from dpls import charts
 from dpls.data import SPLITS, TRAIN
 from dpls.difficulty.measures import MEASURES
-from dpls.ui import elsewhere, store
+from dpls.ui import address, deciding, elsewhere, store
 from dpls.ui.frame import escape, shielded
 from dpls.ui.gallery import large
 from dpls.ui.selection import Selection, name_of
@@ -35,10 +35,12 @@ def inspect(s: Selection, order: NDArray[np.int64]) -> None:
     """Draws the example whose id is chosen; ``order`` is what its arrows walk along."""
     with shielded():
         _draw(s, order, int(st.session_state["id"]))
+    address.follow()  # its buttons draw it alone again: walking takes no page
 
 
 def _draw(s: Selection, order: NDArray[np.int64], example: int) -> None:
     _arrows(order, example)
+    deciding.show_for_one(s, order, example)
     left, right = st.columns([1, 1.5], gap="medium")
     with left:
         _what(s, example)
@@ -64,24 +66,14 @@ def _arrows(order: NDArray[np.int64], example: int) -> None:
         st.session_state["id"] = int(order[place + step])
 
     with st.container(horizontal=True, vertical_alignment="center"):
-        moved = [
-            st.button(
-                "Previous", key="previous", on_click=go, args=(-1,), disabled=place < 1, icon=":material/arrow_back:"
-            ),
-            st.button(
-                "Next",
-                key="next",
-                on_click=go,
-                args=(1,),
-                disabled=not 0 <= place < len(order) - 1,
-                icon=":material/arrow_forward:",
-            ),
-        ]
+        for name, step, shortcut, there in (
+            ("Previous", -1, "Left", place >= 1),
+            ("Next", 1, "Right", 0 <= place < len(order) - 1),
+        ):
+            st.button(name, key=name, on_click=go, args=(step,), disabled=not there, shortcut=shortcut)
         st.caption(
             f"Image {place + 1:,} of {len(order):,} in the gallery" if place >= 0 else "Not in the gallery as filtered"
         )
-    if any(moved):
-        st.rerun()  # the whole page, so that gallery and address follow
 
 
 def _what(s: Selection, example: int) -> None:

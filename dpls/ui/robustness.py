@@ -15,7 +15,7 @@ from dpls.intervals import Estimate
 from dpls.ui import address, elsewhere, images
 from dpls.ui.frame import escape, row
 from dpls.ui.judged import View
-from dpls.ui.selection import Selection, selection_of
+from dpls.ui.selection import Filters, Selection, selection_of
 
 BARE = {"displayModeBar": False}
 MOST_CLASSES, MOST_TILES = 20, 24
@@ -161,7 +161,9 @@ def _selection(view: View) -> Selection:
     """The images of the part by the run's own difficulty; only training images were attacked while it trained."""
     own, part = view.run.recipe().difficulty, PARTS.index(view.part)
     adversarial = own.adversarial and part == TRAIN
-    return selection_of(view.run, elsewhere.own_measure(view.run), adversarial, None, own.normaliser, part=part)
+    return selection_of(
+        view.run, elsewhere.own_measure(view.run), adversarial, None, own.normaliser, filters=Filters(part)
+    )
 
 
 def _ask(label: str, among: list[Judged], default: Judged, *, key: str, persist_state: Literal["session"]) -> Judged:

@@ -1,7 +1,8 @@
 """Which run, which measure, which T and which examples: what all result pages show a part of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,13 @@ from dpls.difficulty.measures import MEASURES
 from dpls.difficulty.scale import NormaliserName, hardest_first
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
-from dpls.ui import elsewhere, store
+from dpls.runs.tags.kept import Tag
+from dpls.ui import decided, elsewhere, store
 
 CLEAN, ATTACKED = "clean", "attacked"
 SCALE_NAMES: dict[NormaliserName, str] = {"min_max": "min-max", "rank": "rank", "quantile_clip": "1-99 %"}
 UNPLANTED = "none planted"
+UNTAGGED = "untagged"
 EVERYTHING = (0.0, 1.0)
 
 
@@ -37,12 +40,14 @@ class Selection:
     difficulty: NDArray[np.floating]
     """(N,), in [0, 1], higher = harder; NaN where unseen."""
     filtered: NDArray[np.int64]
-    """Ids that pass the filters of part, class and cause, whatever their difficulty."""
+    """Ids that pass all filters but that of difficulty."""
     order: NDArray[np.int64]
     """Ids that pass all filters, hardest first; ties by mean cross-entropy, then by id; unseen ones last."""
     part: int
     low: float
     high: float
+    tags: Mapping[int, Tag]
+    """What has been decided, by id."""
 
     @property
     def measure_name(self) -> str:
@@ -90,6 +95,23 @@ def name_of(measure: str) -> str:
     return f"{measure} (imported)" if store.is_imported(measure) else MEASURES[measure].title
 
 
+class Filters(NamedTuple):
+    """Which examples are shown, whatever their difficulty; what is empty filters nothing."""
+
+    part: int = TRAIN
+    classes: Sequence[str] = ()
+    causes: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    """Names of tags, or UNTAGGED."""
+    disputed: bool = False
+    """Only those of which the best checkpoint says another class than their label."""
+    file: str = ""
+    """A part of the path of its file, in any case of letters."""
+
+
+ALL_TRAINING = Filters()
+
+
 def selection_of(
     run: Run,
     measure: str | None = None,
@@ -97,9 +119,7 @@ def selection_of(
     counted: int | None = None,
     normaliser: NormaliserName | None = None,
     *,
-    part: int = TRAIN,
-    classes: Sequence[str] = (),
-    causes: Sequence[str] = (),
+    filters: Filters = ALL_TRAINING,
     low: float = 0.0,
     high: float = 1.0,
 ) -> Selection:
@@ -111,7 +131,8 @@ def selection_of(
     values = store.scores(run, counted, measure, adversarial)
     normaliser = normaliser or config.difficulty.normaliser
     difficulty = store.difficulty(values, measure, normaliser, facts.scored())
-    filtered = _filtered(facts, part, classes, causes)
+    tags = decided.tags(run)
+    filtered = _filtered(run, facts, filters, tags)
     chosen = filtered
     if (low, high) != EVERYTHING:
         chosen = filtered[(difficulty[filtered] >= low - 1e-9) & (difficulty[filtered] <= high + 1e-9)]
@@ -129,16 +150,27 @@ def selection_of(
         difficulty=difficulty,
         filtered=filtered,
         order=chosen[hardest_first(difficulty[chosen], loss, chosen)],
-        part=part,
+        part=filters.part,
         low=low,
         high=high,
+        tags=tags,
     )
 
 
-def _filtered(facts: store.Facts, part: int, classes: Sequence[str], causes: Sequence[str]) -> NDArray[np.int64]:
-    mask = facts.part == part
-    if classes:
-        mask &= np.isin(facts.labels, [facts.classes.index(name) for name in classes])
-    if causes:
-        mask &= np.isin(facts.cause, [facts.causes.index("" if name == UNPLANTED else name) for name in causes])
+def _filtered(run: Run, facts: store.Facts, filters: Filters, tags: Mapping[int, Tag]) -> NDArray[np.int64]:
+    mask = facts.part == filters.part
+    if filters.classes:
+        mask &= np.isin(facts.labels, [facts.classes.index(name) for name in filters.classes])
+    if filters.causes:
+        codes = [facts.causes.index("" if name == UNPLANTED else name) for name in filters.causes]
+        mask &= np.isin(facts.cause, codes)
+    if filters.tags:
+        named = np.full(len(mask), UNTAGGED, dtype=object)
+        for example, tag in tags.items():
+            named[example] = tag.tag
+        mask &= np.isin(named, list(filters.tags))
+    if filters.disputed and (doubt := decided.doubt(run)) is not None:
+        mask &= doubt > 0
+    if filters.file:
+        mask &= np.char.find(np.char.lower(facts.files), filters.file.lower()) >= 0
     return np.flatnonzero(mask)
