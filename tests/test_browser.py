@@ -119,6 +119,7 @@ def test_images_are_picked_tagged_by_key_and_taken_along(server: Server, page: P
     page.goto(f"{server.url}/images?run={run.id}")
     drawn(page)
     tiles = page.locator("[data-ready] button")
+    expect(tiles).to_have_count(60)
     shown = [int(tile.get_attribute("data-id") or -1) for tile in tiles.all()]
     tiles.nth(2).click(modifiers=["Control"])
     expect(page.get_by_text("Tag 1 picked")).to_be_visible()
