@@ -56,7 +56,8 @@ def accuracies(rows: Sequence[Mapping[str, Any]], border: int | None, decays: Se
 
 def losses(rows: Sequence[Mapping[str, Any]], border: int | None, decays: Sequence[int], last: int) -> go.Figure:
     """Training loss by epoch."""
-    loss = line([row["loss"] for row in rows], "loss", GREY, "solid", "%{y:.3f}", [row["epoch"] for row in rows])
+    known = [row for row in rows if row["loss"] is not None]
+    loss = line([row["loss"] for row in known], "loss", GREY, "solid", "%{y:.3f}", [row["epoch"] for row in known])
     shapes, notes = borders(border, decays)
     return figure(
         330,

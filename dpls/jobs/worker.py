@@ -179,6 +179,7 @@ def explain(error: BaseException) -> str:
 
 def _work(run: Run) -> None:
     from dpls.device import make_deterministic, resolve_device
+    from dpls.elsewhere.recording import complete
     from dpls.jobs.console import Console
     from dpls.jobs.finish import finish, write_manifest
     from dpls.training.loop import train
@@ -186,6 +187,9 @@ def _work(run: Run) -> None:
     make_deterministic()
     config = _as_begun(run, run.recipe()).resolved()
     dataset = _images_of(run, config)
+    if not config.net.is_known:
+        complete(run, dataset)
+        return
     run.write_status(device=str(resolve_device(config.device)))
     write_manifest(run, config, dataset)
     with Console(run, config, dataset) as progress:

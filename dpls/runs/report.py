@@ -190,7 +190,7 @@ def concerns(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: float
                 f"Robust overfitting: validation accuracy under attack fell by {100 * fall:.1f} points since epoch"
                 f" {best['epoch']}, while training accuracy rose. The best checkpoint is kept."
             )
-    if rows and any(not math.isfinite(row["loss"]) for row in rows):
+    if rows and any(not math.isfinite(row["loss"] or 0) for row in rows):
         found.append("The loss is not finite: lower the learning rate.")
     return found
 
