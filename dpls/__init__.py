@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dpls.difficulty.record import DifficultyTracker as DifficultyTracker
+    from dpls.elsewhere.numbered import WithIds as WithIds
+    from dpls.elsewhere.recorder import Recorder as Recorder
     from dpls.methods.labels import lambda_min_for as lambda_min_for
     from dpls.methods.labels import smoothing_factors as smoothing_factors
     from dpls.methods.labels import soft_labels as dpls_labels
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "DifficultyTracker": ("dpls.difficulty.record", "DifficultyTracker"),
+    "Recorder": ("dpls.elsewhere.recorder", "Recorder"),
+    "WithIds": ("dpls.elsewhere.numbered", "WithIds"),
     "dpls_labels": ("dpls.methods.labels", "soft_labels"),
     "lambda_min_for": ("dpls.methods.labels", "lambda_min_for"),
     "read_factors": ("dpls.runs.sidecar", "read_factors"),

@@ -14,15 +14,17 @@ import numpy as np
 
 from dpls.component import ENGINE
 from dpls.data import TRAIN, VALIDATION, Data, Dataset
-from dpls.data.cache import open_hashes
+from dpls.data.cache import fingerprint_of, open_dataset, open_hashes
 from dpls.difficulty.record import RECORDED, unseen
 from dpls.disk import keep_spare, write_over
+from dpls.errors import UserError
 from dpls.machine import hardware, versions
 from dpls.methods import Elsewhere
 from dpls.nets.networks import Net, UnknownNet
-from dpls.recipe import Phase, RunConfig, hash_at, make_config
-from dpls.runs.agreement import seal, unseal
-from dpls.runs.directory import Run
+from dpls.recipe import RunConfig, hash_at, make_config
+from dpls.runs.agreement import check_record, seal, unseal
+from dpls.runs.checked import no_links
+from dpls.runs.directory import CLOCK_COLUMNS, Run
 from dpls.runs.examples import write_examples
 from dpls.runs.files import SPARE, data_root, now, write_json
 from dpls.runs.folder import create_run
@@ -35,24 +37,32 @@ SHARES = (
 """What is counted from the record: column of metrics.jsonl, signal, part."""
 GIVEN = ("lr", "loss", "validation_robust")
 """Columns that only whoever trains can know; None where nobody said."""
+COUNTED = ("epoch", *(column for column, _, _ in SHARES), *CLOCK_COLUMNS)
 
 
 def configured(
     data: Data, net: Net | None = None, epochs: int = 1, how: Elsewhere | None = None, seed: int = 0
 ) -> RunConfig:
     """The configuration that says what is known: the images, perhaps the net, how many epochs; nothing else."""
-    phase = Phase(until=epochs)
-    return RunConfig(data=data, net=net or UnknownNet(), objective=how or Elsewhere(), phases=(phase,), seed=seed)
+    parts = {"data": data, "net": net or UnknownNet(), "objective": how or Elsewhere()}
+    settings = {name: part.model_dump(mode="json") for name, part in parts.items()}
+    return make_config(settings | {"phases": [{"until": epochs}], "seed": seed})
 
 
 def begin(runs: Path, config: RunConfig, fingerprint: str, count: int, label: str = "") -> Run:
     """A new run without epochs, state running; for whoever takes its lock next. count: examples of all parts."""
     run = create_run(runs, _content(config, fingerprint), config.epochs, label, state="running")
+    _prepare(run, config.epochs, count)
+    return run
+
+
+def _prepare(run: Run, epochs: int, count: int) -> None:
+    """An empty record, and where it was begun."""
     signals = {name: (dtype, unseen(dtype)) for name, dtype in RECORDED.items()}
-    run.create_dynamics(np.arange(count), signals, config.epochs)
+    run.create_dynamics(np.arange(count), signals, epochs)
+    fingerprint = run.config()["fingerprint"]
     manifest = {**versions(), **hardware(), "device": "unknown", "precision": "unknown", "fingerprint": fingerprint}
     write_json(run.manifest_file, manifest | {"operations_per_second": None})
-    return run
 
 
 def add_epoch(
@@ -60,9 +70,11 @@ def add_epoch(
 ) -> dict[str, Any]:
     """One epoch more: rows of all signals (N,), and what whoever trains says of it. Returns the row that commits it.
 
-    For the holder of the run's lock. Metrics may say lr, loss, validation_robust and anything else; accuracies on clean
-    and attacked images are counted from the record.
+    For the holder of the run's lock. Metrics may say lr, loss, validation_robust and anything else but what is counted.
     """
+    said = {name: _number(name, value) for name, value in metrics.items()}
+    if not any((rows[name] != unseen(rows[name].dtype)).any() for name in ("correct", "correct_adv")):
+        raise UserError("nothing was recorded in this epoch; call batch(ids, logits, y) before epoch()")
     epoch = len(run.metrics()) + 1
     attacked = bool((rows["correct_adv"] != unseen(rows["correct_adv"].dtype)).any())
     config = _grown(run, epoch, attacked)
@@ -71,7 +83,7 @@ def add_epoch(
     row = {
         "epoch": epoch,
         **dict.fromkeys(GIVEN),
-        **metrics,
+        **said,
         **{column: _share(rows[signal][dataset.ids(part)]) for column, signal, part in SHARES},
         "seconds": round(seconds, 3),
         "images_per_second": round(shown / seconds, 1) if seconds else 0.0,
@@ -81,11 +93,45 @@ def add_epoch(
     return row
 
 
+def images_of(run: Run, given: Dataset | None = None) -> Dataset:
+    """The data set of a recorded run, from the cache. ``given``: what is handed over once more, which must be the same;
+    it is kept where the cache has lost it."""
+    config = run.recipe()
+    if config.net.is_known:
+        raise UserError(f"run {run.id} was not recorded by a loop elsewhere; hand over labels and a folder of runs")
+    root, fingerprint = data_root(run.path.parent), run.config()["fingerprint"]
+    if given is not None and fingerprint_of(given) != fingerprint:
+        raise UserError(f"run {run.id} is of other labels, images, parts or paths than those that are handed over now")
+    if given is not None:
+        Data.given(root, given, config.data.source.title)
+    return open_dataset(root, fingerprint)
+
+
+def go_on(run: Run, dataset: Dataset, after: int | None = None) -> None:
+    """Brings a recorded run to the state after an epoch, None: the last that is committed; for the holder of its lock.
+
+    Epochs after it are dropped.
+    """
+    no_links(run.path)
+    rows = run.metrics()
+    done = len(rows) if after is None else after
+    if not 0 <= done <= len(rows):
+        raise UserError(f"after = {done}: run {run.id} has {len(rows)} epochs that are committed")
+    unseal(run)
+    run.keep_metrics(rows[:done])
+    run.write_status(state="running", epoch=done, epochs=max(1, done), finished=None, error=None)
+    config = _grown(run, done, attacked=False)
+    if not done:  # what stopped it may have come before there was a record
+        _prepare(run, config.epochs, len(dataset.labels))
+    check_record(run, dataset)
+
+
 def complete(run: Run, dataset: Dataset) -> None:
     """The per-example table, then the seal, of what is committed; for the holder of the run's lock."""
     root, stored = data_root(run.path.parent), run.config()
     unseal(run)
     if run.metrics():
+        check_record(run, dataset)
         write_examples(run.recipe().resolved(), run, dataset, open_hashes(root, stored["fingerprint"]))
         seal(run)
 
@@ -110,18 +156,27 @@ def _content(config: RunConfig, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def _grown(run: Run, epoch: int, attacked: bool) -> RunConfig:
-    """Its configuration, from now on of so many epochs at least, and with attacked images where these were recorded."""
+def _grown(run: Run, epochs: int, attacked: bool) -> RunConfig:
+    """Its configuration, from now on of so many epochs, and with attacked images where these were recorded."""
     stored = run.config()
     known = make_config(stored["config"])
     objective, phase = known.objective, known.phases[-1]
     if attacked and isinstance(objective, Elsewhere):
         objective = objective.model_copy(update={"attacked": True})
-    phases = (phase.model_copy(update={"until": max(epoch, phase.until)}),)
+    phases = (phase.model_copy(update={"until": max(1, epochs)}),)
     config = known.model_copy(update={"objective": objective, "phases": phases})
     if config != known:
         write_json(run.config_file, stored | _content(config, stored["fingerprint"]))
     return config
+
+
+def _number(name: str, value: Any) -> float:
+    if name in COUNTED:
+        raise UserError(f"{name} is counted here; leave it out, or give yours another name")
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(f"{name} = {str(value)[:40]!r} is not a number") from None
 
 
 def _share(outcome: np.ndarray) -> float | None:

@@ -24,7 +24,7 @@ class Elsewhere(Objective):
         "recorded", description="by its own loop, epoch by epoch, or loaded from files of weights"
     )
     attacked: bool = Field(False, description="whether attacked images were recorded, too")
-    said: str = Field("", max_length=200, description="what its owner says of it")
+    said: str = Field("", description="what its owner says of it")
 
     @property
     def title(self) -> str:

@@ -13,7 +13,7 @@ from dpls.difficulty.scale import NormaliserName
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
-from dpls.ui import address, elsewhere, store
+from dpls.ui import address, described, elsewhere, store
 from dpls.ui.frame import escape, row
 from dpls.ui.selection import ATTACKED, CLEAN, EVERYTHING, SCALE_NAMES, UNPLANTED, Selection, name_of, selection_of
 
@@ -72,6 +72,7 @@ def select() -> Selection:
             low, high = _range()
         if classes or causes or (low, high) != EVERYTHING:
             buttons.button("Clear filters", on_click=address.forget, args=FILTERS, icon=":material/filter_alt_off:")
+    described.show_origin(run)
     return selection_of(
         run, measure, adversarial, counted, normaliser, part=part, classes=classes, causes=causes, low=low, high=high
     )

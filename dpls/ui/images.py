@@ -1,6 +1,7 @@
 """Galleries of a selection's examples: captions, marks, and what to say where pictures or order are missing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -22,6 +23,9 @@ def pick(example: int | None) -> None:
 def ask_for_missing(s: Selection) -> None:
     """Where the images themselves are not at hand: says so, and offers to bring them back."""
     if s.facts.images is not None:
+        return
+    if not s.facts.missing:
+        st.caption("No pictures were handed over: numbers and file names are shown.")
         return
     st.warning(escape(s.facts.missing) + ". Numbers are shown without pictures.", icon=":material/hide_image:")
     if not read_only() and st.button("Bring the images back", icon=":material/refresh:"):
@@ -68,15 +72,15 @@ def show(
     notes: Mapping[int, str] | None = None,
 ) -> None:
     """A gallery of these examples; a click inspects one, on the page ``then`` where it is another than this."""
-    if s.facts.images is None:
-        _as_table(s, ids)
-        return
 
     def picked(example: int) -> None:
         pick(example)
         if then:
             st.switch_page(then, query_params={"run": s.run.id, "id": str(example)})
 
+    if s.facts.images is None:
+        _as_table(s, ids, key, picked)
+        return
     pixels = s.facts.images[ids]
     gallery(
         pixels,
@@ -90,16 +94,29 @@ def show(
     )
 
 
-def _as_table(s: Selection, ids: NDArray[np.int64]) -> None:
+def _as_table(s: Selection, ids: NDArray[np.int64], key: str, on_pick: Callable[[int], None]) -> None:
+    """In place of a gallery; a tick inspects an image."""
+    columns: dict[str, Any] = {
+        "id": ids,
+        "class": [s.facts.label_of(example) for example in ids.tolist()],
+        "difficulty": s.difficulty[ids],
+        "cause": [s.facts.cause_of(example) for example in ids.tolist()],
+        "file": s.facts.files[ids],
+    }
+    key = f"table {key} {hash(ids.tobytes())}"  # a tick is a row's number: it must not outlive the list
+    known = {name: column for name, column in columns.items() if name not in ("cause", "file") or any(column)}
+
+    def ticked() -> None:
+        if rows := st.session_state[key]["selection"]["rows"]:
+            on_pick(int(ids[rows[0]]))
+
     st.dataframe(
-        {
-            "id": ids,
-            "class": np.array(s.facts.classes)[s.facts.labels[ids]],
-            "difficulty": s.difficulty[ids],
-            "cause": [s.facts.cause_of(example) for example in ids.tolist()],
-            "file": s.facts.files[ids],
-        },
+        known,
+        key=key,
         hide_index=True,
+        on_select=ticked,
+        selection_mode="single-row",
+        column_config={"difficulty": st.column_config.NumberColumn(format="%.3f")},
         alt="The images in order, without pictures",
     )
 

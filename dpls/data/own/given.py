@@ -14,7 +14,7 @@ class Given(DataSource):
 
     is_chosen: ClassVar[bool] = False
     kind: Literal["given"] = "given"
-    name: str = Field("", max_length=80, description="What people call these images.")
+    name: str = Field("", description="What people call these images.")
     content: str = Field(pattern="^[0-9a-f]{20}$", description="Fingerprint of what was handed over.")
 
     def __call__(self) -> Dataset:
