@@ -121,7 +121,7 @@ class Recorder:
         return run
 
     def _go_on(self, run: Run, given: Dataset | None, after: int | None) -> tuple[Run, Dataset]:
-        dataset = recording.images_of(run, given)
+        dataset = recording.dataset_of(run, given)
         self._held.enter_context(run.lock())
         try:
             recording.go_on(run, dataset, after)

@@ -93,7 +93,7 @@ def add_epoch(
     return row
 
 
-def images_of(run: Run, given: Dataset | None = None) -> Dataset:
+def dataset_of(run: Run, given: Dataset | None = None) -> Dataset:
     """The data set of a recorded run, from the cache. ``given``: what is handed over once more, which must be the same;
     it is kept where the cache has lost it."""
     config = run.recipe()
@@ -174,7 +174,7 @@ def _number(name: str, value: Any) -> float:
     if name in COUNTED:
         raise UserError(f"{name} is counted here; leave it out, or give yours another name")
     try:
-        return float(value)
+        return float(value.detach() if hasattr(value, "detach") else value)
     except (TypeError, ValueError, RuntimeError):
         raise UserError(f"{name} = {str(value)[:40]!r} is not a number") from None
 
