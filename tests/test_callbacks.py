@@ -16,7 +16,7 @@ from dpls.elsewhere.observing import eval_mode, numbers_of
 from dpls.errors import UserError
 from dpls.runs.directory import Run
 
-MISSING = "is not installed; requirements-dev.txt names it"
+MISSING = "is not installed; `pip install lightning transformers accelerate` brings what these tests need"
 EPOCHS, TRAINED, VALIDATED = 3, 60, 30
 X = torch.rand(TRAINED + VALIDATED, 8, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] * 3).long().clamp(max=2)
