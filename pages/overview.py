@@ -31,8 +31,7 @@ def show_extremes(run: Run) -> None:
         images.show(s, natural, "natural", one_row=True, then="pages/images.py")
     st.markdown("**Easiest** of each class.")
     images.show(s, easiest, "easiest", one_row=True, then="pages/images.py")
-    if s.facts.images is not None:
-        st.caption(images.LEGEND)
+    st.caption(images.legend(s))
 
 
 EXPLANATION = (

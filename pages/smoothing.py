@@ -164,8 +164,7 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
                 if len(shown):
                     st.markdown(f"**{words}** ({factors[place_of[int(shown[0])]]:.2f} of the label)")
                     images.show(s, shown, words, one_row=True, tile=68, then="pages/images.py")
-            if s.facts.images is not None:
-                st.caption(images.LEGEND)
+            st.caption(images.legend(s))
     unseen = int(np.isnan(difficulty).sum())
     if unseen:
         why = "have no score in the file" if s.is_imported else "were never seen"

@@ -49,6 +49,7 @@ def accuracies(rows: Sequence[Mapping[str, Any]], border: int | None, decays: Se
         traces,
         {"title": "epoch", "range": [0.5, max(2, last) + 0.5]},
         {"title": "accuracy", "range": [0, 1.02], "tickformat": ".0%"},
+        showlegend=True,  # of one line, too
         shapes=shapes,
         annotations=notes,
     )

@@ -14,6 +14,9 @@ from dpls.ui.frame import escape, read_only
 from dpls.ui.gallery import Tile, gallery
 from dpls.ui.selection import Selection
 
+MOST_WHOLE = 20
+"""Rows of a table that is shown whole; a longer one is scrolled."""
+
 
 def pick(example: int | None) -> None:
     """For callbacks: the image that is inspected."""
@@ -25,7 +28,8 @@ def ask_for_missing(s: Selection) -> None:
     if s.facts.images is not None:
         return
     if not s.facts.missing:
-        st.caption("No pictures were handed over: numbers and file names are shown.")
+        names = " and file names" if s.facts.files[:1].any() else ""
+        st.caption(f"No pictures were handed over: numbers{names} are shown.")
         return
     st.warning(escape(s.facts.missing) + ". Numbers are shown without pictures.", icon=":material/hide_image:")
     if not read_only() and st.button("Bring the images back", icon=":material/refresh:"):
@@ -114,6 +118,8 @@ def _as_table(s: Selection, ids: NDArray[np.int64], key: str, on_pick: Callable[
         known,
         key=key,
         hide_index=True,
+        width="content",
+        height="content" if len(ids) <= MOST_WHOLE else "auto",
         on_select=ticked,
         selection_mode="single-row",
         column_config={"difficulty": st.column_config.NumberColumn(format="%.3f")},
@@ -140,7 +146,12 @@ def _share(rate: float, counted: int) -> str:
     return f"in all {counted} epochs" if rate == 1 else "never" if rate == 0 else f"in {rate:.0%} of the epochs"
 
 
-LEGEND = "The number is the difficulty; → is what the trained network says where it is not the label."
+def legend(s: Selection) -> str:
+    """How a gallery of this run, or the table in its place, is to be read."""
+    if s.facts.images is None:
+        return "Tick a row to see all about it."
+    said = "" if s.run.probabilities() is None else "; → is what the trained network says where it is not the label"
+    return f"The number is the difficulty{said}."
 
 
 def extremes(s: Selection, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
