@@ -20,6 +20,7 @@ from dpls.jobs.launchers import launcher, take_up
 from dpls.jobs.queue import waits
 from dpls.jobs.submission import submit
 from dpls.recipe import make_config, read_settings
+from dpls.recipe.differing import settings_that_differ
 from dpls.recipe.listing import settings_of
 from dpls.runs import record, report, scores
 from dpls.runs.directory import Run
@@ -105,8 +106,8 @@ def test_what_cannot_be_known_is_left_out_and_that_it_was_recorded_elsewhere_is_
     assert all(found["lr"] is found["validation_robust"] is None for found in run.metrics())
     assert run.examples()["factor"].isna().all() and "trained" not in run.examples()
     assert (other.examples()["hash"] == "").all()
-    different = {path for path, _, _ in report.settings_that_differ(run.recipe(), make_config(read_settings("demo")))}
-    alone = {path for path, _, _ in report.settings_that_differ(run.recipe(), other.recipe())}
+    different = {path for path, _, _ in settings_that_differ(run.recipe(), make_config(read_settings("demo")))}
+    alone = {path for path, _, _ in settings_that_differ(run.recipe(), other.recipe())}
     assert alone == {"data.source.content", "data.source.name", "objective.said"}
     assert "eps" in different and "objective.kind" in different
     for command in (["runs"], ["runs", run.id]):

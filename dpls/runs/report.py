@@ -161,31 +161,6 @@ def difference(first: Run, second: Run, evaluation: str) -> intervals.Difference
     return intervals.difference(before[shared].to_numpy()[None], after[shared].to_numpy()[None])
 
 
-def settings_that_differ(first: RunConfig, second: RunConfig) -> list[tuple[str, str, str]]:
-    """(path, value of the first, value of the second), by path."""
-    a, b = (_flat(_known(config), "") for config in (first, second))
-    return [(path, a.get(path, "-"), b.get(path, "-")) for path in sorted(a | b) if a.get(path) != b.get(path)]
-
-
-def _known(config: RunConfig) -> dict[str, Any]:
-    """Its settings; of a run that was not trained here what is known of it: the others say nothing of it."""
-    settings = config.model_dump(mode="json")
-    if not config.elsewhere:
-        return settings
-    net = {"net": settings["net"]} if config.net.is_known else {}
-    return net | {name: settings[name] for name in ("data", "objective", "seed", "difficulty")}
-
-
-def _flat(value: Any, path: str) -> dict[str, str]:
-    if isinstance(value, Mapping) or (isinstance(value, list) and value):
-        entries = value.items() if isinstance(value, Mapping) else enumerate(value)
-        found: dict[str, str] = {}
-        for name, part in entries:
-            found |= _flat(part, f"{path}.{name}" if path else str(name))
-        return found
-    return {path: "none" if value is None else str(value)}
-
-
 def concerns(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: float, validation: int) -> list[str]:
     """What a look at the rows of metrics.jsonl should make one wary of, a sentence each.
 

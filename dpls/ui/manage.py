@@ -10,6 +10,7 @@ import streamlit as st
 from dpls.difficulty.verdict import spearman
 from dpls.errors import UserError
 from dpls.jobs.launchers import launcher
+from dpls.recipe.differing import settings_that_differ
 from dpls.runs import report
 from dpls.runs.directory import Run
 from dpls.ui import described, store, trust
@@ -223,7 +224,7 @@ def compare(first: Run, second: Run) -> None:
         st.caption("Intervals are of the test images of these two runs; other seeds may differ by more.")
     with halves.cell():
         st.markdown("**Settings that differ**")
-        different = report.settings_that_differ(first.recipe(), second.recipe())
+        different = settings_that_differ(first.recipe(), second.recipe())
         if different:
             st.dataframe(
                 pd.DataFrame(different, columns=["setting", "first", "second"]),
