@@ -7,6 +7,7 @@ ui            the Streamlit pieces that pages share
 recorded      the finished runs and experiments the app opens on
 experiments   plans of runs, and what their outcomes say: a file a kind
 jobs          from a configuration to a finished run: who starts workers, when, and what they do
+elsewhere     runs that were not trained here: recorded by anyone's loop
 training      THE MAIN PATH: train() reads like Algorithm 1; learner, checkpoints
 runs          the run directory, the per-example table, a run in words
 recipe        RunConfig, presets, identity; loads no torch, nor does any setting below
@@ -28,6 +29,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dpls.difficulty.record import DifficultyTracker as DifficultyTracker
+    from dpls.elsewhere.huggingface import TrainerRecorder as TrainerRecorder
+    from dpls.elsewhere.images import open_images as open_images
+    from dpls.elsewhere.lightning import LightningRecorder as LightningRecorder
+    from dpls.elsewhere.numbered import WithIds as WithIds
+    from dpls.elsewhere.recorder import Recorder as Recorder
     from dpls.methods.labels import lambda_min_for as lambda_min_for
     from dpls.methods.labels import smoothing_factors as smoothing_factors
     from dpls.methods.labels import soft_labels as dpls_labels
@@ -35,12 +41,28 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "DifficultyTracker": ("dpls.difficulty.record", "DifficultyTracker"),
+    "LightningRecorder": ("dpls.elsewhere.lightning", "LightningRecorder"),
+    "Recorder": ("dpls.elsewhere.recorder", "Recorder"),
+    "TrainerRecorder": ("dpls.elsewhere.huggingface", "TrainerRecorder"),
+    "WithIds": ("dpls.elsewhere.numbered", "WithIds"),
     "dpls_labels": ("dpls.methods.labels", "soft_labels"),
+    "open_images": ("dpls.elsewhere.images", "open_images"),
     "lambda_min_for": ("dpls.methods.labels", "lambda_min_for"),
     "read_factors": ("dpls.runs.sidecar", "read_factors"),
     "smoothing_factors": ("dpls.methods.labels", "smoothing_factors"),
 }
-__all__ = ["DifficultyTracker", "dpls_labels", "lambda_min_for", "read_factors", "smoothing_factors"]
+__all__ = [
+    "DifficultyTracker",
+    "LightningRecorder",
+    "Recorder",
+    "TrainerRecorder",
+    "WithIds",
+    "dpls_labels",
+    "lambda_min_for",
+    "open_images",
+    "read_factors",
+    "smoothing_factors",
+]
 
 
 def __getattr__(name: str) -> object:

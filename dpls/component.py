@@ -23,6 +23,8 @@ class Component(BaseModel):
 
     one_of: ClassVar[tuple[str, ...]] = ()
     """Settings of which one is given at most; the others are None."""
+    is_chosen: ClassVar[bool] = True
+    """Whether people choose it. Else it says of what was made elsewhere what is known: no form or list offers it."""
 
     @model_validator(mode="before")
     @classmethod

@@ -21,10 +21,10 @@ def without_none(annotation: Any) -> tuple[Any, bool]:
 
 
 def choices(annotation: Any) -> list[type[Component]]:
-    """The components an annotation allows, or those of which it allows a list."""
+    """The components a person may choose where an annotation stands, or those of which it allows a list."""
     annotation, _ = without_none(annotation)
     if isinstance(annotation, type):
-        return [annotation] if issubclass(annotation, Component) else []
+        return [annotation] if issubclass(annotation, Component) and annotation.is_chosen else []
     return [c for part in get_args(annotation) for c in choices(part)]
 
 

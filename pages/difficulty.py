@@ -47,10 +47,10 @@ with page("Difficulty", "How hard the images of a run are. Drag across the histo
     )
 
     # Those selected
-    if len(s.order) and s.facts.images is not None:
+    if len(s.order):
         st.subheader(f"Hardest of the {len(s.order):,} selected")
         images.show(s, s.order[:14], "strip", one_row=True, then="pages/images.py")
-    elif not len(s.order):
+    else:
         st.info("No image fits these filters; widen or clear them.", icon=":material/filter_alt:")
 
     halves = st.grid(2, min_column_width=420, gap="large")

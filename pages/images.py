@@ -67,7 +67,7 @@ with page("Images", "Sorted by difficulty. Click an image to see why it is hard.
     if rows == "by class":
         per_class = max(1, min(PER_CLASS, MOST_TILES // len(s.facts.classes)))
         groups = [order[s.facts.labels[order] == k][:per_class] for k in range(len(s.facts.classes))]
-        st.caption(f"The {first} of each class. {images.LEGEND}")
+        st.caption(f"The {first} of each class. {images.legend(s)}")
         images.show(s, np.concatenate(groups), "gallery", by_class=True, several=deciding.SEVERAL)
     else:
         pages = -(-len(order) // PER_PAGE)
@@ -76,5 +76,5 @@ with page("Images", "Sorted by difficulty. Click an image to see why it is hard.
         if pages > 1:
             with row("pages", "medium"):
                 st.pagination(pages, key="page", persist_state="session")
-        st.caption(f"{len(order):,} images, {first} first. {images.LEGEND}")
+        st.caption(f"{len(order):,} images, {first} first. {images.legend(s)}")
         images.show(s, order[(number - 1) * PER_PAGE : number * PER_PAGE], "gallery", several=deciding.SEVERAL)

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from dpls.runs.directory import Run
-from dpls.ui import images, manage, store
+from dpls.ui import described, images, manage, store
 from dpls.ui.believed import warn_of_doubts
 from dpls.ui.choosing import choose_run
 from dpls.ui.frame import page, read_only, row, shielded
@@ -14,9 +14,7 @@ from dpls.ui.selection import selection_of
 def show_extremes(run: Run) -> None:
     """The hardest and the easiest images of a run, and one sentence about each."""
     s = selection_of(run)
-    if s.facts.images is None:
-        images.ask_for_missing(s)
-        return
+    images.ask_for_missing(s)
     warn_of_doubts(s)
     hardest, natural, easiest = images.extremes(s, 14)
     planted = int((s.facts.cause[hardest] > 0).sum())
@@ -33,7 +31,7 @@ def show_extremes(run: Run) -> None:
         images.show(s, natural, "natural", one_row=True, then="pages/images.py")
     st.markdown("**Easiest** of each class.")
     images.show(s, easiest, "easiest", one_row=True, then="pages/images.py")
-    st.caption(images.LEGEND)
+    st.caption(images.legend(s))
 
 
 EXPLANATION = (
@@ -44,6 +42,7 @@ EXPLANATION = (
 with page("DPLS Lab", EXPLANATION):
     with row("runs"):
         run = choose_run()
+    described.show_origin(run)
     if store.committed(run):
         with shielded():  # what is wrong with one run must not hide the list of all
             show_extremes(run)

@@ -157,14 +157,14 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
             "The dashed line is the uniform twin: ordinary label smoothing of the same mean takes as much from easy"
             " images as from hard ones."
         )
-        if s.facts.images is not None and s.part == TRAIN and len(s.order):
+        if s.part == TRAIN and len(s.order):
             known = s.order[~np.isnan(s.difficulty[s.order]) & np.isin(s.order, ids)]
             place_of = {example: place for place, example in enumerate(ids.tolist())}
             for words, shown in (("Keeps least", known[:7]), ("Keeps most", known[::-1][:7])):
                 if len(shown):
                     st.markdown(f"**{words}** ({factors[place_of[int(shown[0])]]:.2f} of the label)")
                     images.show(s, shown, words, one_row=True, tile=68, then="pages/images.py")
-            st.caption(images.LEGEND)
+            st.caption(images.legend(s))
     unseen = int(np.isnan(difficulty).sum())
     if unseen:
         why = "have no score in the file" if s.is_imported else "were never seen"
@@ -178,7 +178,9 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
         help="id, hash of the image, difficulty, factor. Read it with dpls.read_factors(file, images).",
         disabled=not s.run.examples_file.exists(),
     )
-    if not read_only():
+    if not s.config.net.is_known:
+        st.caption("This run was recorded elsewhere: its own loop goes on with these factors, or with a lambda_min.")
+    elif not read_only():
         shares = not s.run.is_recorded and len(s.config.phases) > 1
         shared = ", taking over this run's first epochs" if shares else ""
         st.page_link(

@@ -24,6 +24,7 @@ ROOMS = (
     "recorded",
     "experiments",
     "jobs",
+    "elsewhere",
     "training",
     "runs",
     "recipe",

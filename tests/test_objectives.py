@@ -22,7 +22,7 @@ from dpls.methods.objectives import Plain
 from dpls.nets.networks import SmallCNN
 from dpls.randomness import Noise, generator
 
-OBJECTIVES = members(AnyObjective)
+OBJECTIVES = [kind for kind in members(AnyObjective) if kind.is_chosen]
 every_objective = pytest.mark.parametrize("kind", OBJECTIVES, ids=lambda o: o.__name__)
 EPS, CLASSES = 0.1, 3
 
@@ -98,7 +98,7 @@ def updates(net: nn.Module) -> set[int]:
 
 
 def test_every_objective_is_in_the_union() -> None:
-    assert declared(Objective) == set(OBJECTIVES)
+    assert declared(Objective) == set(members(AnyObjective))
     assert len({o.model_fields["kind"].default for o in OBJECTIVES}) == len(OBJECTIVES)
 
 

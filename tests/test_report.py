@@ -9,6 +9,7 @@ import pytest
 from dpls.difficulty import causes
 from dpls.methods.subset import Subset
 from dpls.recipe import make_config, override, preset_names, read_settings
+from dpls.recipe.differing import settings_that_differ
 from dpls.runs import report
 from dpls.runs.directory import Run
 from dpls.runs.files import write_json
@@ -83,8 +84,8 @@ def test_runs_on_other_images_are_not_compared_image_by_image(tmp_path: Path) ->
 def test_settings_that_differ_are_named_by_path() -> None:
     config = make_config(read_settings("demo"))
     other = make_config(override(read_settings("demo"), ["phases.1.factors.lambda_min=0.7", "optimiser.lr=0.1"]))
-    assert report.settings_that_differ(config, config) == []
-    assert report.settings_that_differ(config, other) == [
+    assert settings_that_differ(config, config) == []
+    assert settings_that_differ(config, other) == [
         ("optimiser.lr", "0.02", "0.1"),
         ("phases.1.factors.lambda_min", "0.5", "0.7"),
     ]

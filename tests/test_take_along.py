@@ -15,11 +15,13 @@ from dpls import DifficultyTracker, read_factors, smoothing_factors
 from dpls.cli.main import main
 from dpls.data import TRAIN
 from dpls.data.cache import image_hashes, open_dataset
+from dpls.difficulty.measures import MEASURES, visits
 from dpls.difficulty.record import Epoch
 from dpls.errors import UserError
 from dpls.nets.frozen import frozen_eval
 from dpls.runs.directory import Run
 from dpls.runs.files import data_root
+from dpls.runs.folder import list_runs
 from dpls.training.loop import build, factors_and_rows, sweep, train_epoch
 from tests.test_run import config, finish
 
@@ -38,11 +40,11 @@ def images_of(run: Run) -> np.ndarray:
 
 def test_the_example_of_the_readme_trains_and_prints_factors(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (tmp_path / "mine.py").write_text(code)
+    (tmp_path / "mine.py").write_text(f"{code}\ntorch.save(tracker.state_dict(), 'tracker.pt')\n")
     done = subprocess.run(
         [sys.executable, "mine.py"],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
+        env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=True,
@@ -50,6 +52,12 @@ def test_the_example_of_the_readme_trains_and_prints_factors(tmp_path: Path) -> 
     mean, smallest = (float(x) for x in re.findall(r"[\d.]+(?:e-\d+)?", done.stdout))
     assert smallest == 0.5
     assert 0.5 < mean < 1
+    tracker = DifficultyTracker(1797)
+    tracker.load_state_dict(torch.load(tmp_path / "tracker.pt", weights_only=True))
+    (recorded,) = list_runs(tmp_path / "runs")
+    assert np.array_equal(MEASURES["zero_one"].compute(recorded.dynamics(10)), tracker.rate())
+    assert recorded.state() == "done" and len(recorded.metrics()) == 12
+    assert visits(recorded.dynamics(12)).tolist() == [12] * 1797
 
 
 class Nobody:

@@ -49,6 +49,7 @@ def accuracies(rows: Sequence[Mapping[str, Any]], border: int | None, decays: Se
         traces,
         {"title": "epoch", "range": [0.5, max(2, last) + 0.5]},
         {"title": "accuracy", "range": [0, 1.02], "tickformat": ".0%"},
+        showlegend=True,  # of one line, too
         shapes=shapes,
         annotations=notes,
     )
@@ -56,7 +57,8 @@ def accuracies(rows: Sequence[Mapping[str, Any]], border: int | None, decays: Se
 
 def losses(rows: Sequence[Mapping[str, Any]], border: int | None, decays: Sequence[int], last: int) -> go.Figure:
     """Training loss by epoch."""
-    loss = line([row["loss"] for row in rows], "loss", GREY, "solid", "%{y:.3f}", [row["epoch"] for row in rows])
+    known = [row for row in rows if row["loss"] is not None]
+    loss = line([row["loss"] for row in known], "loss", GREY, "solid", "%{y:.3f}", [row["epoch"] for row in known])
     shapes, notes = borders(border, decays)
     return figure(
         330,

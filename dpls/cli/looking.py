@@ -65,8 +65,9 @@ def _runs(args: argparse.Namespace) -> int:
         accuracies = [
             f"{e['attack'].split(',')[0]}{_eps(e)} {e['accuracy']:.1%} [{e['low']:.1%}, {e['high']:.1%}]" for e in best
         ]
-        epochs = f"{r['epoch']}/{r['epochs']}"
-        print(f"{r['id']}  {r['state']:<11} {epochs:>9}  {'  '.join([*accuracies, r['label']])}".rstrip())
+        epochs = f"{r['epoch']}/{r['epochs']}" if r["epochs"] is not None else str(r["epoch"])
+        said = [*([r["method"]] if r["elsewhere"] else []), *accuracies, r["label"]]
+        print(f"{r['id']}  {r['state']:<11} {epochs:>9}  {'  '.join(said)}".rstrip())
     return 0
 
 
@@ -78,10 +79,16 @@ def _eps(evaluation: dict[str, Any]) -> str:
 
 
 def _export(args: argparse.Namespace) -> int:
-    table = find_run(args.runs, args.run).examples()
+    run = find_run(args.runs, args.run)
+    table = run.examples()
     if args.factors:
         from dpls.runs.sidecar import sidecar
 
+        if (origin := run.recipe().elsewhere) and table["factor"].isna().all():
+            raise UserError(
+                f"run {run.id} was {origin.title}, and its factors are not known here; choose a lambda_min on the page"
+                " Smoothing and take these along, or compute them: dpls.smoothing_factors(difficulty, lambda_min)"
+            )
         table = sidecar(table)
     return _write(table, args.to)
 

@@ -31,6 +31,7 @@ from dpls.data.digits import Digits
 from dpls.data.doubles import doubles
 from dpls.data.found import first, needed, too_few
 from dpls.data.own.folder import Folder
+from dpls.data.own.given import Given
 from dpls.data.own.npz import Npz
 from dpls.data.own.parquet import Parquet
 from dpls.data.photos import Photos
@@ -53,6 +54,7 @@ __all__ = [
     "Digits",
     "FashionMnist",
     "Folder",
+    "Given",
     "Npz",
     "Parquet",
     "Photos",
@@ -62,7 +64,7 @@ __all__ = [
 ]
 
 Source = Annotated[
-    Photos | Digits | Folder | Parquet | Npz | Cifar10 | Cifar100 | Svhn | Stl10 | FashionMnist,
+    Photos | Digits | Folder | Parquet | Npz | Cifar10 | Cifar100 | Svhn | Stl10 | FashionMnist | Given,
     Field(discriminator="kind"),
 ]
 
@@ -132,6 +134,15 @@ class Data(Component):
     pseudo: Pseudo | None = Field(
         None, description="Train on the images without labels, too, by what another run says; none: leave them alone."
     )
+
+    @staticmethod
+    def given(root: Path, dataset: Dataset, name: str = "") -> tuple["Data", str]:
+        """Settings and fingerprint of images that are handed over as they are, and kept in ``root``. Only such a data
+        set may lack pixels, or a part, or a class in one."""
+        fingerprint = cache.fingerprint_of(dataset)
+        data = Data(source=Given(name=name, content=fingerprint))
+        cache.store(root, dataset, {"data": data.model_dump(mode="json")})
+        return data, fingerprint
 
     def __call__(self, root: Path) -> tuple[Dataset, str]:
         """The data set, as read-only memory maps, and its fingerprint; kept in ``root`` and built only once."""

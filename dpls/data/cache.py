@@ -41,7 +41,10 @@ def key_of(*settings: Any) -> str:
 
 
 def image_hashes(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
-    """(N,) S16, the first 16 hex digits of sha256 over "CxHxW" and the pixels, channel by channel, row by row."""
+    """(N,) S16, the first 16 hex digits of sha256 over "CxHxW" and the pixels, channel by channel, row by row; empty
+    where there are no pixels."""
+    if not images.shape[1]:
+        return np.full(len(images), b"", dtype="S16")
     shape = "x".join(str(n) for n in images.shape[1:]).encode()
     digests = [hashlib.sha256(shape + image.tobytes()).hexdigest()[:16] for image in images]
     return np.array(digests, dtype="S16")

@@ -16,7 +16,7 @@ NO_LABEL = -1
 class Dataset:
     """Images with labels, and which part each belongs to. An example's id is its row here, in every part.
 
-    images: uint8 (N, C, H, W), C = 1 or 3.
+    images: uint8 (N, C, H, W), C = 1 or 3; (N, 0, 1, 1) where somebody's loop handed over none.
     labels: int64 (N,), what training sees; -1 of the unlabelled part.
     part: uint8 (N,), index into SPLITS.
     classes: names by label.
@@ -56,6 +56,10 @@ class Dataset:
     def saying(self, *sentences: str) -> "Dataset":
         """The same, with more to say."""
         return replace(self, said=(*self.said, *sentences))
+
+    @property
+    def has_images(self) -> bool:
+        return bool(self.images.shape[1])
 
     def ids(self, part: int) -> NDArray[np.int64]:
         """(n,), ascending, the ids of one part."""

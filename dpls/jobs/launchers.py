@@ -6,7 +6,7 @@ from typing import Protocol
 
 from dpls.errors import UserError
 from dpls.jobs.local import Local
-from dpls.jobs.queue import next_ready
+from dpls.jobs.queue import check_trains_here, next_ready
 from dpls.jobs.slots import Capacity
 from dpls.jobs.wanted import Wanted, want
 from dpls.runs.directory import Run
@@ -59,6 +59,7 @@ def take_up(launcher: Launcher, runs: Path) -> list[Run]:
         try:
             busy += run.is_locked()
             if run.state() == "interrupted":
+                check_trains_here(run)
                 with run.lock():
                     if run.status()["state"] == "running":  # no other app was faster
                         run.write_status(state="queued", stage=None)

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from dpls.errors import UserError
 from dpls.jobs import slots
-from dpls.jobs.queue import WAITING, waits
+from dpls.jobs.queue import WAITING, check_trains_here, waits
 from dpls.jobs.slots import Capacity
 from dpls.jobs.wanted import next_wanted, stop_waiting
 from dpls.runs.directory import Run
@@ -24,6 +24,7 @@ class Local:
     def submit(self, run: Run, if_queued: bool = False) -> None:
         if run.is_recorded:
             raise UserError(f"run {run.id} is a recorded run and cannot be worked on; train its preset instead")
+        check_trains_here(run)
         with run.lock():  # refused where a worker has it
             if if_queued and not waits(run):
                 return

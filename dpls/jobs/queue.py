@@ -11,6 +11,16 @@ from dpls.runs.folder import list_runs
 WAITING = ("queued", "blocked")
 
 
+def check_trains_here(run: Run) -> None:
+    """Refuses a run that somebody's own training loop records: no worker can go on with it."""
+    config = run.recipe()
+    if not config.net.is_known:
+        raise UserError(
+            f"run {run.id} was {config.objective.title}, and the loop that trains it goes on with it:"
+            f" dpls.Recorder({str(run.path)!r}); `python -m dpls work {run.path}` completes its tables"
+        )
+
+
 def waits(run: Run) -> bool:
     """Whether a worker is to do something: train it, or, once it is done, evaluate it."""
     state = run.status()["state"]

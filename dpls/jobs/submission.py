@@ -9,6 +9,7 @@ from dpls.device import resolve_device, resolve_precision
 from dpls.errors import UserError
 from dpls.jobs.estimate import sizes_of
 from dpls.jobs.room import bytes_of_images, bytes_of_run, check_room
+from dpls.methods import Elsewhere
 from dpls.recipe import ENGINE, RunConfig, hash_at
 from dpls.runs.choice import check_scores, scores_of
 from dpls.runs.directory import Run
@@ -37,6 +38,7 @@ def submit(
     kept = files_for(config, runs, fingerprint, dataset.ids(TRAIN))
     precision = str(resolve_precision(config.precision, device)).removeprefix("torch.")
     parent = find_parent(config, runs, fingerprint, precision) if after is None else _branch(config, after, fingerprint)
+    _check_trains_here(config, parent)
     scores = {name for phase in config.phases if phase.subset for name in phase.subset.scores}
     content = {
         "engine": ENGINE,
@@ -64,6 +66,17 @@ def _branch(config: RunConfig, after: Run, fingerprint: str) -> dict[str, str | 
     if after.config()["states"].get(str(epoch)) != expected:
         raise UserError(f"run {after.id} does not pass through the state in which the last phase starts")
     return {"run": after.id, "epoch": epoch, "hash": expected}
+
+
+def _check_trains_here(config: RunConfig, parent: dict[str, str | int] | None) -> None:
+    """Epochs that were trained elsewhere can be taken over from a stored state only."""
+    for start, phase in config.phases_after(int(parent["epoch"]) if parent else 0):
+        objective = phase.objective or config.objective
+        if isinstance(objective, Elsewhere):
+            raise UserError(
+                f"epochs {start + 1} to {phase.until} were {objective.title}, and no run here has the state after them;"
+                " choose another objective, or load the weights first: python -m dpls load"
+            )
 
 
 def _check(config: RunConfig, runs: Path, dataset: Dataset, fingerprint: str) -> None:

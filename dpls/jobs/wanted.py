@@ -68,6 +68,7 @@ def asked(
     from dpls.recipe import override
     from dpls.recipe.sentences import sentence
 
+    check_has_weights(run)
     meant = named(attack)
     meant.check_installed()
     settings = override(meant.model_dump(mode="json"), list(assignments), type(meant))
@@ -82,6 +83,16 @@ def asked(
         raise UserError(f"there are no {part} images; choose from {', '.join(PARTS)}")
     name = evaluation_name(found, checkpoint, PARTS.index(part), images)
     return Wanted(name, found.model_dump(mode="json"), checkpoint, part, images, now())
+
+
+def check_has_weights(run: Run) -> None:
+    """Refuses a run of a network that is not known here."""
+    config = run.recipe()
+    if not config.net.is_known:
+        raise UserError(
+            f"run {run.id} was {config.objective.title}, without the weights of its network, so nothing here can"
+            " evaluate it; load its weights as a run of their own: python -m dpls load"
+        )
 
 
 def want(run: Run, wanted: Wanted) -> None:

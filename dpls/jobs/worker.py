@@ -24,7 +24,7 @@ from dpls.jobs.wanted import next_wanted, stop_waiting
 from dpls.runs.agreement import is_sealed
 from dpls.runs.checked import no_links
 from dpls.runs.directory import Run
-from dpls.runs.files import SPARE, data_root, now
+from dpls.runs.files import SPARE, now
 
 if TYPE_CHECKING:
     from dpls.recipe import RunConfig
@@ -179,13 +179,18 @@ def explain(error: BaseException) -> str:
 
 def _work(run: Run) -> None:
     from dpls.device import make_deterministic, resolve_device
+    from dpls.elsewhere.recording import complete
     from dpls.jobs.console import Console
     from dpls.jobs.finish import finish, write_manifest
+    from dpls.runs.agreement import images_of
     from dpls.training.loop import train
 
     make_deterministic()
     config = _as_begun(run, run.recipe()).resolved()
-    dataset = _images_of(run, config)
+    dataset = images_of(run)
+    if not config.net.is_known:
+        complete(run, dataset)
+        return
     run.write_status(device=str(resolve_device(config.device)))
     write_manifest(run, config, dataset)
     with Console(run, config, dataset) as progress:
@@ -205,22 +210,6 @@ def _as_begun(run: Run, config: "RunConfig") -> "RunConfig":
     if config.precision != "auto" or not run.metrics() or not run.manifest_file.exists():
         return config
     return config.model_copy(update={"precision": run.manifest()["precision"]})
-
-
-def _images_of(run: Run, config: Any) -> Any:
-    """The data set the run was made for: from the cache, or built again from the source if that has not changed."""
-    from dpls.data.cache import open_dataset, sweep
-
-    root, expected = data_root(run.path.parent), run.config()["fingerprint"]
-    sweep(root)
-    if not (root / expected).exists():
-        _, found = config.data(root)
-        if found != expected:
-            raise UserError(
-                f"the images are no longer those the run was made for (fingerprint {found}, expected {expected});"
-                " bring them back, or train a new run"
-            )
-    return open_dataset(root, expected)
 
 
 @contextmanager

@@ -5,11 +5,12 @@ eps live in pixel space.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from dpls.component import Component
+from dpls.errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 class Architecture(Component):
     """A network's settings; called, it builds the network with weights drawn from ``generator``."""
+
+    is_known: ClassVar[bool] = True
+    """Whether it can be built here, so that weights can be loaded, attacked and trained on."""
 
     normalise: bool = Field(True, description="subtract the training images' mean and divide by their deviation")
 
@@ -99,4 +103,15 @@ class SmallCNN(Architecture):
         return [*layers, GlobalMean(), nn.Linear(channels, classes)]
 
 
-Net = Annotated[WideResNet | PreActResNet18 | SmallCNN, Field(discriminator="kind")]
+class UnknownNet(Architecture):
+    """A network of somebody's own training loop: its weights never came here."""
+
+    is_chosen: ClassVar[bool] = False
+    is_known: ClassVar[bool] = False
+    kind: Literal["unknown"] = "unknown"
+
+    def layers(self, channels: int, classes: int) -> "list[nn.Module]":  # noqa: ARG002
+        raise UserError("this network is known to the loop that trained it alone; nothing here can build it")
+
+
+Net = Annotated[WideResNet | PreActResNet18 | SmallCNN | UnknownNet, Field(discriminator="kind")]

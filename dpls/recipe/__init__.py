@@ -7,6 +7,7 @@ linking     settings as ``path=value``, for a link, and back
 reading     presets (presets/*.toml) and files
 sizing      epochs and batches for a person's own images, by how many there are
 listing     every setting there is, for people
+differing   in what two configurations differ
 sentences   a validation error as one sentence
 """
 

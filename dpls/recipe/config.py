@@ -11,7 +11,7 @@ from dpls.data.augmentation import Augmentation
 from dpls.device import DeviceName, Precision
 from dpls.difficulty.scale import Difficulty
 from dpls.evaluations import AnyEvaluation
-from dpls.methods import PGDAT, AnyObjective, Standard
+from dpls.methods import PGDAT, AnyObjective, Elsewhere, Standard
 from dpls.methods.labels import Factors, Hard
 from dpls.methods.objective import Objective
 from dpls.methods.subset import Subset
@@ -174,6 +174,12 @@ class RunConfig(Component):
     @property
     def epochs(self) -> int:
         return self.phases[-1].until
+
+    @property
+    def elsewhere(self) -> Elsewhere | None:
+        """What is known of a run that was not trained here, as its last phase says it; None of all others."""
+        objective = self.phases[-1].objective or self.objective
+        return objective if isinstance(objective, Elsewhere) else None
 
     @property
     def borders(self) -> tuple[int, ...]:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from dpls.component import ENGINE, digest
-from dpls.data import TRAIN, VALIDATION, Dataset
+from dpls.data import TRAIN, VALIDATION, Dataset, cache
+from dpls.errors import UserError
 from dpls.recipe import hash_at
 from dpls.runs.checked import damaged
 from dpls.runs.directory import CLOCK_COLUMNS, Run
-from dpls.runs.files import read_json, write_json
+from dpls.runs.files import data_root, read_json, write_json
 
 SEAL = "seal.json"
 TRAINED = (
@@ -25,6 +26,20 @@ TRAINED = (
 DERIVED = ("probabilities.npy", "evaluations/*.json", "evaluations/*.parquet")
 AGAIN = "restore it, or delete metrics.jsonl and the folders checkpoints and factors and train again with {}"
 SHARES = ((TRAIN, "train_clean"), (VALIDATION, "validation_clean"))
+
+
+def images_of(run: Run) -> Dataset:
+    """The data set a run was made for: from the cache, or built again from the source if that has not changed."""
+    root, expected = data_root(run.path.parent), run.config()["fingerprint"]
+    cache.sweep(root)
+    if not cache.folder_of(root, expected).exists():
+        _, found = run.recipe().data(root)
+        if found != expected:
+            raise UserError(
+                f"the images are no longer those the run was made for (fingerprint {found}, expected {expected});"
+                " bring them back, or train a new run"
+            )
+    return cache.open_dataset(root, expected)
 
 
 def check_record(run: Run, dataset: Dataset) -> None:

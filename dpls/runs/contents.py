@@ -51,8 +51,7 @@ STATUS: dict[str, Test] = {
 MANIFEST: dict[str, Test] = {"precision": is_text, "device": is_text}
 ROW: dict[str, Test] = {
     "epoch": is_count,
-    "lr": is_number,
-    "loss": is_number,
+    **dict.fromkeys(("lr", "loss"), or_none(is_number)),
     **dict.fromkeys(("train_clean", "train_robust", "validation_clean", "validation_robust"), or_none(is_share)),
     "seconds": is_number,
     "images_per_second": is_number,

@@ -88,7 +88,8 @@ class Run:
 
     def recipe(self) -> "RunConfig":
         """Its configuration, checked; a UserError where this version does not understand it."""
-        return _recipe(self, self.config_file.stat().st_mtime_ns if self.config_file.exists() else 0)
+        about = self.config_file.stat() if self.config_file.exists() else None
+        return _recipe(self, (about.st_mtime_ns, about.st_ino) if about else (0, 0))
 
     def status(self) -> dict[str, Any]:
         return self._read_json(self.path / "status.json", contents.STATUS)
@@ -287,8 +288,8 @@ class Run:
         return [name for name in names if others or not name.endswith(("_train", "_validation"))]
 
 
-@lru_cache(maxsize=4096)  # pages ask for it many times in a rerun, and it never changes
-def _recipe(run: Run, changed: int) -> "RunConfig":  # noqa: ARG001
+@lru_cache(maxsize=4096)  # pages ask for it many times in a rerun, and it seldom changes
+def _recipe(run: Run, changed: tuple[int, int]) -> "RunConfig":  # noqa: ARG001
     from dpls.recipe import make_config  # here, so that a worker has its lock before it loads more than it needs
 
     content = run.config()["config"]

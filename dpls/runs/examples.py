@@ -38,9 +38,8 @@ def build_examples(config: RunConfig, run: Run, dataset: Dataset, hashes: np.nda
         columns[f"visits{suffix}"] = visits(signals)
         for name, measure in MEASURES.items():
             columns[name + suffix] = measure.compute(signals)
-    chosen = _chosen(config, run, dataset)
     difficulty = _difficulty_or_nan(config, run, labelled, epochs)
-    columns |= {"trained": chosen["trained"], "difficulty": difficulty, "factor": chosen["factor"]}
+    columns |= {"difficulty": difficulty, **_chosen(config, run, dataset)}
     table = pd.DataFrame(columns)
     said = run.probabilities()
     if said is not None and said.shape[1] != len(dataset.classes):
@@ -57,8 +56,11 @@ def build_examples(config: RunConfig, run: Run, dataset: Dataset, hashes: np.nda
 def _chosen(config: RunConfig, run: Run, dataset: Dataset) -> dict[str, np.ndarray]:
     """trained: int64 (N,), in how many epochs an example took part; 0 of those held out, of validation and test.
 
-    factor: float64 (N,), of the last phase; NaN of validation and test.
+    factor: float64 (N,), of the last phase; NaN of validation and test. Of a run that was trained elsewhere neither is
+    known: all factors are NaN, and the other column is not there.
     """
+    if config.elsewhere:
+        return {"factor": np.full(len(dataset.labels), np.nan)}
     ids, trained = dataset.ids(TRAIN), np.zeros(len(dataset.labels), dtype=np.int64)
     factors = np.full(len(dataset.labels), np.nan)
     epochs, own = len(run.metrics()), has_own_label(dataset)

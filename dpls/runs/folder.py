@@ -13,10 +13,15 @@ from dpls.runs.files import RECORDED, SPARE, now, write_json
 
 
 def create_run(
-    runs: Path, content: Mapping[str, Any], epochs: int, label: str = "", files: Mapping[str, bytes] | None = None
+    runs: Path,
+    content: Mapping[str, Any],
+    epochs: int,
+    label: str = "",
+    files: Mapping[str, bytes] | None = None,
+    state: str = "queued",
 ) -> Run:
-    """A new run directory, state queued, complete at the moment it appears under its name; ``files``: what it holds
-    beside, by name."""
+    """A new run directory, complete at the moment it appears under its name; ``files``: what it holds beside, by name.
+    One that is queued waits for a worker."""
     moment = datetime.now(UTC)
     fraction = moment.microsecond * 0x10000 // 1_000_000  # of the second, so that ids sort as runs were made
     ident = f"{moment:%Y-%m-%d_%H%M%S}_{fraction:04x}"
@@ -28,7 +33,7 @@ def create_run(
             write_json(aside / "config.json", {"schema": SCHEMA, **content})
             write_json(
                 aside / "status.json",
-                {"state": "queued", "epoch": 0, "epochs": epochs, "device": None, "created": now(), "error": None},
+                {"state": state, "epoch": 0, "epochs": epochs, "device": None, "created": now(), "error": None},
             )
             for name, held in (files or {}).items():
                 (aside / name).write_bytes(held)

@@ -30,17 +30,34 @@ def create(folder: Path, ids: np.ndarray, signals: Mapping[str, tuple[np.dtype, 
 
 
 def write_rows(folder: Path, epoch: int, signals: Mapping[str, np.ndarray]) -> None:
-    """Fills an epoch's rows, {signal: (N,)}, and brings them to the disk."""
+    """Fills an epoch's rows, {signal: (N,)}, and brings them to the disk. Arrays that end before it grow first."""
     for name, values in signals.items():
         path = folder / f"{name}.npy"
+        if epoch > (epochs := _head(path)[0]):
+            _grow(path, max(epoch, 2 * epochs))
+        _, dtype, start = _head(path)
+        row = values.astype(dtype).tobytes()
         with path.open("r+b") as file:
-            np.lib.format.read_magic(file)
-            _, _, dtype = np.lib.format.read_array_header_1_0(file)
-            row = values.astype(dtype).tobytes()
-            file.seek(file.tell() + (epoch - 1) * len(row))
+            file.seek(start + (epoch - 1) * len(row))
             file.write(row)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _head(path: Path) -> tuple[int, np.dtype, int]:
+    """Epochs there is room for, the kind of their values, and the byte at which they start."""
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        return shape[0], dtype, file.tell()
+
+
+def _grow(path: Path, epochs: int) -> None:
+    """Room for so many epochs; the new ones are not seen."""
+    rows = np.load(path, mmap_mode="r")
+    unseen = 255 if rows.dtype == np.uint8 else np.nan
+    with placed(path) as file:
+        save_array(file, np.concatenate([rows, np.full((epochs - len(rows), rows.shape[1]), unseen, rows.dtype)]))
 
 
 def read(folder: Path, epochs: int) -> dict[str, np.ndarray]:

@@ -30,19 +30,21 @@ def row(run: Run) -> dict[str, Any]:
     try:
         (state, status), stored, _ = run.reading(), run.config(), run.metrics()
         age = datetime.now(UTC) - datetime.fromisoformat(status["created"])
+        planned = run.recipe().elsewhere is None  # else nobody here knows how many epochs it will have
         found = {
             "id": run.id,
             "label": run.label(),
             "state": state,
             "epoch": status["epoch"],
-            "epochs": status["epochs"],
-            "done": status["epoch"] / max(1, status["epochs"]),
+            "epochs": status["epochs"] if planned else None,
+            "done": status["epoch"] / max(1, status["epochs"]) if planned else None,
             "created": status["created"],
             "age": age.total_seconds(),
             "error": status["error"],
             "parent": stored["parent"],
             "data": data_of(run.recipe()),
             "method": method_of(run.recipe()),
+            "elsewhere": not planned,
             "eps": run.recipe().eps,
             "evaluations": [content | {"name": name} for name, content in accuracies(run).items()],
         }
@@ -64,7 +66,15 @@ def row(run: Run) -> dict[str, Any]:
             "eps": 0.0,
             "evaluations": [],
         }
-        return {"id": run.id, "state": "damaged", "error": reason, "data": "", "method": "", **nothing}
+        return {
+            "id": run.id,
+            "state": "damaged",
+            "error": reason,
+            "data": "",
+            "method": "",
+            "elsewhere": False,
+            **nothing,
+        }
 
 
 def data_of(config: RunConfig) -> str:
@@ -151,22 +161,6 @@ def difference(first: Run, second: Run, evaluation: str) -> intervals.Difference
     return intervals.difference(before[shared].to_numpy()[None], after[shared].to_numpy()[None])
 
 
-def settings_that_differ(first: RunConfig, second: RunConfig) -> list[tuple[str, str, str]]:
-    """(path, value of the first, value of the second), by path."""
-    a, b = (_flat(config.model_dump(mode="json"), "") for config in (first, second))
-    return [(path, a.get(path, "-"), b.get(path, "-")) for path in sorted(a | b) if a.get(path) != b.get(path)]
-
-
-def _flat(value: Any, path: str) -> dict[str, str]:
-    if isinstance(value, Mapping) or (isinstance(value, list) and value):
-        entries = value.items() if isinstance(value, Mapping) else enumerate(value)
-        found: dict[str, str] = {}
-        for name, part in entries:
-            found |= _flat(part, f"{path}.{name}" if path else str(name))
-        return found
-    return {path: "none" if value is None else str(value)}
-
-
 def concerns(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: float, validation: int) -> list[str]:
     """What a look at the rows of metrics.jsonl should make one wary of, a sentence each.
 
@@ -190,7 +184,7 @@ def concerns(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: float
                 f"Robust overfitting: validation accuracy under attack fell by {100 * fall:.1f} points since epoch"
                 f" {best['epoch']}, while training accuracy rose. The best checkpoint is kept."
             )
-    if rows and any(not math.isfinite(row["loss"]) for row in rows):
+    if rows and any(not math.isfinite(row["loss"] or 0) for row in rows):
         found.append("The loss is not finite: lower the learning rate.")
     return found
 
@@ -203,13 +197,15 @@ def _is_stuck(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: floa
 
 def _stuck(row: Mapping[str, Any], config: RunConfig, chance: float) -> str:
     longer = max(5, round(config.epochs / 5), 2 * config.attack_warmup)
-    if not config.objective.attacks or row["epoch"] <= config.attack_warmup:  # there was no attack yet
+    if config.elsewhere:
+        remedy = "see whether ids, labels and logits belong together, and try another learning rate"
+    elif not config.objective.attacks or row["epoch"] <= config.attack_warmup:  # there was no attack yet
         remedy = "see whether the labels belong to these images, and try another optimiser.lr"
     elif longer < config.counted_epochs:
         remedy = f"set attack_warmup={longer}, or a smaller eps"
     else:
         remedy = f"train longer with attack_warmup={longer}, or set a smaller eps"
-    stop = "Stop it" if row["epoch"] < config.epochs else "Start again"
+    stop = "Stop it" if row["epoch"] < config.epochs or config.elsewhere else "Start again"
     return (
         f"Still at chance after epoch {row['epoch']}: {row['train_clean'] or 0:.1%} of the training images are right,"
         f" and saying always the commonest class gets {chance:.1%}. {stop}: {remedy}."
@@ -238,8 +234,11 @@ def _train(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _accuracies(run: Run) -> list[str]:
-    lines = ["Accuracy on the test images, with 95 % Wilson intervals:"]
-    found, trusted = accuracies(run), cards(run)
+    config, found, trusted = run.recipe(), accuracies(run), cards(run)
+    origin = [f"{config.objective.title[:1].upper()}{config.objective.title[1:]}."] if config.elsewhere else []
+    if not config.net.is_known:
+        return [*origin, "Without the weights of its network nothing here can evaluate it."]
+    lines = [*origin, "Accuracy on the test images, with 95 % Wilson intervals:"]
     for name, e in found.items():
         interval = f"[{e['low']:.1%}, {e['high']:.1%}]"
         where = f"{e['checkpoint']:<4} (epoch {e['epoch']})"
@@ -273,16 +272,20 @@ def _hardest(table: pd.DataFrame, count: int, by: str) -> list[str]:
     planted = bool((table["cause"] != "").any())
     cause = f" {'planted cause':<14}" if planted else ""
     file = "  file" if (table["path"] != "").any() else ""
-    lines.append(f"  {'id':>6}  {'label':<14}{cause} {'difficulty':>10} {'wrong':>6} {'loss':>6} {'factor':>7}{file}")
+    smoothed = bool(table["factor"].notna().any())
+    factor = f" {'factor':>7}" if smoothed else ""
+    lines.append(f"  {'id':>6}  {'label':<14}{cause} {'difficulty':>10} {'wrong':>6} {'loss':>6}{factor}{file}")
     for row in rows.to_dict("records"):
         cause = f" {row['cause'] or '-':<14}" if planted else ""
+        factor = f" {row['factor']:>7.3f}" if smoothed else ""
         line = (
             f"  {row['id']:>6}  {row['class'][:14]:<14}{cause} {row['difficulty']:>10.3f}"
-            f" {row['zero_one']:>6.0%} {row['cross_entropy']:>6.2f} {row['factor']:>7.3f}  {row['path']}"
+            f" {row['zero_one']:>6.0%} {row['cross_entropy']:>6.2f}{factor}  {row['path']}"
         )
         lines.append(line.rstrip())
     unseen = int(table.loc[table["split"] == "train", "difficulty"].isna().sum())
     if unseen:
         why = "they have no score, or" if by else "unseen, or"
-        lines.append(f"  note: {unseen:,} training images have no difficulty ({why} all alike): factor 1")
+        then = ": factor 1" if smoothed else ""
+        lines.append(f"  note: {unseen:,} training images have no difficulty ({why} all alike){then}")
     return lines

@@ -14,7 +14,7 @@ from dpls.errors import UserError
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
 from dpls.runs.tags.kept import TAGS
-from dpls.ui import address, decided, elsewhere, store
+from dpls.ui import address, decided, described, elsewhere, store
 from dpls.ui.frame import escape, row
 from dpls.ui.selection import (
     ATTACKED,
@@ -84,6 +84,7 @@ def select() -> Selection:
             low, high = _range()
         if filters != Filters(part) or (low, high) != EVERYTHING:
             buttons.button("Clear filters", on_click=address.forget, args=FILTERS, icon=":material/filter_alt_off:")
+    described.show_origin(run)
     return selection_of(run, measure, adversarial, counted, normaliser, filters=filters, low=low, high=high)
 
 

@@ -1,4 +1,4 @@
-"""What is said of a data set, on a page: before it is read, and of the images a run trains on."""
+"""What is said on a page of a data set, before it is read or trained on, and of a run that was not trained here."""
 
 import streamlit as st
 
@@ -24,3 +24,10 @@ def show_said(run: Run) -> None:
     """What was noticed when the images of a run were read."""
     for sentence in said(data_root(run.path.parent), run.config()["fingerprint"]):
         st.info(escape(sentence), icon=":material/photo_library:")
+
+
+def show_origin(run: Run) -> None:
+    """Of a run that was not trained here: where it comes from, in its owner's words."""
+    if origin := run.recipe().elsewhere:
+        title, _, rest = origin.title.partition(": ")
+        st.caption(f":material/input: **{title[:1].upper()}{title[1:]}**{f': {escape(rest)}' if rest else ''}")

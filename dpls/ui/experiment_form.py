@@ -31,7 +31,7 @@ def offer(kind: type[Experiment], run: Run | None = None, wished: dict[str, Any]
 
 
 def _offer(kind: type[Experiment], run: Run | None, wished: dict[str, Any]) -> None:
-    own = [r for r in store.all_runs() if not r.is_recorded and store.readable(r)]
+    own = [r for r in store.trained_here() if not r.is_recorded]
     runs = {r.id: r for r in ([run] if run else []) + own}
     base = _base(kind, run, runs)
     values = _defaults(kind) | kind.presets.get(base, {}) | wished

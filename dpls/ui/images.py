@@ -1,6 +1,7 @@
 """Galleries of a selection's examples: captions, marks, and what to say where pictures or order are missing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -13,6 +14,9 @@ from dpls.ui.frame import escape, read_only
 from dpls.ui.gallery import Tile, gallery
 from dpls.ui.selection import Selection
 
+MOST_WHOLE = 20
+"""Rows of a table that is shown whole; a longer one is scrolled."""
+
 
 def pick(example: int | None) -> None:
     """For callbacks: the image that is inspected."""
@@ -22,6 +26,10 @@ def pick(example: int | None) -> None:
 def ask_for_missing(s: Selection) -> None:
     """Where the images themselves are not at hand: says so, and offers to bring them back."""
     if s.facts.images is not None:
+        return
+    if not s.facts.missing:
+        names = " and file names" if s.facts.files[:1].any() else ""
+        st.caption(f"No pictures were handed over: numbers{names} are shown.")
         return
     st.warning(escape(s.facts.missing) + ". Numbers are shown without pictures.", icon=":material/hide_image:")
     if not read_only() and st.button("Bring the images back", icon=":material/refresh:"):
@@ -75,15 +83,15 @@ def show(
 
     ``several``: the session's name for the ids that are picked together, where they can be.
     """
-    if s.facts.images is None:
-        _as_table(s, ids)
-        return
 
     def picked(example: int) -> None:
         pick(example)
         if then:
             st.switch_page(then, query_params={"run": s.run.id, "id": str(example)})
 
+    if s.facts.images is None:
+        _as_table(s, ids, key, picked)
+        return
     pixels = s.facts.images[ids]
     gallery(
         pixels,
@@ -98,16 +106,31 @@ def show(
     )
 
 
-def _as_table(s: Selection, ids: NDArray[np.int64]) -> None:
+def _as_table(s: Selection, ids: NDArray[np.int64], key: str, on_pick: Callable[[int], None]) -> None:
+    """In place of a gallery; a tick inspects an image."""
+    columns: dict[str, Any] = {
+        "id": ids,
+        "class": [s.facts.label_of(example) for example in ids.tolist()],
+        "difficulty": s.difficulty[ids],
+        "cause": [s.facts.cause_of(example) for example in ids.tolist()],
+        "file": s.facts.files[ids],
+    }
+    key = f"table {key} {hash(ids.tobytes())}"  # a tick is a row's number: it must not outlive the list
+    known = {name: column for name, column in columns.items() if name not in ("cause", "file") or any(column)}
+
+    def ticked() -> None:
+        if rows := st.session_state[key]["selection"]["rows"]:
+            on_pick(int(ids[rows[0]]))
+
     st.dataframe(
-        {
-            "id": ids,
-            "class": np.array(s.facts.classes)[s.facts.labels[ids]],
-            "difficulty": s.difficulty[ids],
-            "cause": [s.facts.cause_of(example) for example in ids.tolist()],
-            "file": s.facts.files[ids],
-        },
+        known,
+        key=key,
         hide_index=True,
+        width="content",
+        height="content" if len(ids) <= MOST_WHOLE else "auto",
+        on_select=ticked,
+        selection_mode="single-row",
+        column_config={"difficulty": st.column_config.NumberColumn(format="%.3f")},
         alt="The images in order, without pictures",
     )
 
@@ -131,7 +154,12 @@ def _share(rate: float, counted: int) -> str:
     return f"in all {counted} epochs" if rate == 1 else "never" if rate == 0 else f"in {rate:.0%} of the epochs"
 
 
-LEGEND = "The number is the difficulty; → is what the trained network says where it is not the label."
+def legend(s: Selection) -> str:
+    """How a gallery of this run, or the table in its place, is to be read."""
+    if s.facts.images is None:
+        return "Tick a row to see all about it."
+    said = "" if s.run.probabilities() is None else "; → is what the trained network says where it is not the label"
+    return f"The number is the difficulty{said}."
 
 
 def extremes(s: Selection, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -148,8 +148,11 @@ def _placed(s: Selection, example: int, name: str, adversarial: bool) -> tuple[f
 
 
 def _probabilities(s: Selection, example: int) -> None:
-    st.markdown("**What the network says now** (best checkpoint, clean image)")
     said = s.run.probabilities()
+    if said is None and not s.config.net.is_known:
+        st.caption("What the network says now is not known: its weights are not here.")
+        return
+    st.markdown("**What the network says now** (best checkpoint, clean image)")
     if said is None:
         st.caption("Known once the run is done.")
         return
@@ -164,6 +167,9 @@ def _probabilities(s: Selection, example: int) -> None:
 
 def _soft_label(s: Selection, example: int) -> None:
     if s.facts.part[example] != TRAIN:
+        return
+    if s.config.elsewhere:
+        st.caption("How its label was smoothed is not known: it was trained elsewhere.")
         return
     if not s.run.examples_file.exists():
         st.caption("Its smoothing factor is known once the run is done.")

@@ -12,7 +12,7 @@ from dpls.errors import UserError
 from dpls.evaluations.compared import Judged, card, eps_of, judged, ladder, largest, part_of
 from dpls.evaluations.trust.card import Card
 from dpls.runs.directory import Run
-from dpls.ui import address, store
+from dpls.ui import address, described, store
 from dpls.ui.choosing import choose_run
 from dpls.ui.frame import escape, row
 
@@ -74,25 +74,41 @@ def _every(path: Path, changed: int) -> tuple[list[Judged], list[str]]:  # noqa:
     return found, wrong
 
 
-def choose() -> View:
-    """Draws the choices in a row. Raises UserError where the run has trained nothing yet."""
+def choose() -> View | None:
+    """Draws the choices in a row; None, which is said, where nothing can judge the run. Raises UserError where it has
+    trained nothing yet."""
     with row("judged"):
         run = choose_run()
-        if not store.committed(run):
-            raise UserError(
-                f"run {store.name_of(run)} has not finished an epoch yet (it is {store.state_of(run)}); watch it on the"
-                " page Train, or choose another run"
-            )
-        found, wrong = every(run)
-        checkpoint = _checkpoint(run, found)
-        part = _part(found)
-        mine = [one for one in found if str(one.said["checkpoint"]) == checkpoint and part_of(one.name) == part]
-        mine = largest(_of_one_net(mine))
-        checks, mine = [one for one in mine if one.is_checks], [one for one in mine if not one.is_checks]
-        eps = _eps(run, mine)
+        chosen = _choose(run) if run.recipe().net.is_known else None
+    described.show_origin(run)
+    if not chosen:
+        st.info(
+            "The weights of its network are not here, so no attack can look at it. Load them as a run of their own:"
+            " `python -m dpls load`.",
+            icon=":material/shield:",
+        )
+        return None
+    view, wrong = chosen
     for sentence in wrong:
         st.warning(escape(sentence[:1].upper() + sentence[1:]) + ".", icon=":material/broken_image:")
-    return View(run, checkpoint, part, eps, mine, checks, frozenset(one.name for one in found))
+    return view
+
+
+def _choose(run: Run) -> tuple[View, list[str]]:
+    """Of one run, and a sentence about each evaluation that cannot be read."""
+    if not store.committed(run):
+        raise UserError(
+            f"run {store.name_of(run)} has not finished an epoch yet (it is {store.state_of(run)}); watch it on the"
+            " page Train, or choose another run"
+        )
+    found, wrong = every(run)
+    checkpoint = _checkpoint(run, found)
+    part = _part(found)
+    mine = [one for one in found if str(one.said["checkpoint"]) == checkpoint and part_of(one.name) == part]
+    mine = largest(_of_one_net(mine))
+    checks, mine = [one for one in mine if one.is_checks], [one for one in mine if not one.is_checks]
+    eps = _eps(run, mine)
+    return View(run, checkpoint, part, eps, mine, checks, frozenset(one.name for one in found)), wrong
 
 
 def _of_one_net(found: list[Judged]) -> list[Judged]:

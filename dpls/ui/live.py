@@ -39,7 +39,11 @@ def _panel(run: Run, drawn: str) -> None:
     (state, status), config = run.reading(), run.recipe()
     if state != drawn:
         st.rerun()  # the buttons around the panel change with it
-    _head(run, state, status)
+    described.show_origin(run)
+    if config.net.is_known:
+        _head(run, state, status)
+    else:
+        _head_of_recorded(run, state, status)
     described.show_said(run)
     rows = run.metrics()
     with suppress(UserError):  # its images are gone and there is no table yet: nothing to judge its rows by
@@ -53,9 +57,13 @@ def _panel(run: Run, drawn: str) -> None:
                 charts.accuracies(rows, border, decays, last), key="accuracies", alt="Accuracy by epoch", config=_BARE
             )
         with halves.cell():
-            st.plotly_chart(charts.losses(rows, border, decays, last), key="losses", alt="Loss by epoch", config=_BARE)
-    with st.expander("Log", key="log"):
-        st.code(launcher().tail(run, 40) or "nothing yet", language=None)
+            if any(row["loss"] is not None for row in rows):
+                st.plotly_chart(
+                    charts.losses(rows, border, decays, last), key="losses", alt="Loss by epoch", config=_BARE
+                )
+    if config.net.is_known:
+        with st.expander("Log", key="log"):
+            st.code(launcher().tail(run, 40) or "nothing yet", language=None)
 
 
 _BARE = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
@@ -76,6 +84,19 @@ def _head(run: Run, state: str, status: dict[str, Any]) -> None:
         text = f"{words.get(state, state)} after epoch {status['epoch']} of {status['epochs']}{reason}."
         st.warning(
             escape(text) + " Resume it: the result will be that of an undisturbed run.", icon=":material/stop_circle:"
+        )
+
+
+def _head_of_recorded(run: Run, state: str, status: dict[str, Any]) -> None:
+    """Of a run that somebody's own loop trains: how long it will be, nobody here knows."""
+    if state == "running":
+        st.markdown(f"Its loop is at work: {status['epoch']} epochs so far.")
+    elif state != "done":
+        st.warning(
+            escape(f"Its loop ended after epoch {status['epoch']} without closing the recorder.")
+            + f" `dpls.Recorder({str(run.path)!r})` goes on with it; `python -m dpls work {run.path}` completes it as"
+            " it is.",
+            icon=":material/stop_circle:",
         )
 
 
@@ -110,14 +131,14 @@ def _progress(status: dict[str, Any]) -> str:
 
 def _buttons(run: Run, state: str) -> None:
     """Stop or resume, and where to look."""
-    work = launcher()
-    if state in WORKING:
+    work, trains_here = launcher(), run.recipe().net.is_known
+    if state in WORKING and trains_here:
         st.button(
             "Stop training", key="stop", on_click=manage.do, args=(launcher().cancel, run), icon=":material/stop:"
         )
-    elif state != "done":
+    elif state not in (*WORKING, "done") and trains_here:
         st.button("Resume", key="resume", on_click=manage.do, args=(work.submit, run), icon=":material/resume:")
-    if state == "done":
+    if state == "done" and trains_here:
         st.page_link(
             "pages/robustness.py", label="Its robustness", icon=":material/shield:", query_params={"run": run.id}
         )

@@ -10,9 +10,10 @@ import streamlit as st
 from dpls.difficulty.verdict import spearman
 from dpls.errors import UserError
 from dpls.jobs.launchers import launcher
+from dpls.recipe.differing import settings_that_differ
 from dpls.runs import report
 from dpls.runs.directory import Run
-from dpls.ui import store, trust
+from dpls.ui import described, store, trust
 from dpls.ui.frame import escape, read_only, shielded
 
 
@@ -128,6 +129,8 @@ def actions(run: Run) -> None:
     damaged = row["state"] == "damaged"
     with st.container(border=True):
         st.markdown(f"**{escape((not damaged and row['label']) or run.id)}** · {run.id}")
+        if not damaged:
+            described.show_origin(run)
         if row["error"]:
             st.markdown(f":red[{escape(row['error'])}]")
         trusted = trust.cards(run) if row["evaluations"] else {}
@@ -153,10 +156,10 @@ def actions(run: Run) -> None:
                 run.write_label(label)
                 st.rerun()
         with st.container(horizontal=True):
-            state = row["state"]
-            if state in ("queued", "running"):
+            state, is_ours = row["state"], damaged or run.recipe().net.is_known
+            if is_ours and state in ("queued", "running"):
                 st.button("Stop training", on_click=do, args=(launcher().cancel, run), icon=":material/stop:")
-            if state in ("failed", "cancelled", "interrupted"):
+            if is_ours and state in ("failed", "cancelled", "interrupted"):
                 st.button("Resume", on_click=do, args=(launcher().submit, run), icon=":material/resume:")
             if st.button("Delete", key=f"delete {run.id}", icon=":material/delete:", disabled=run.is_locked()):
                 _confirm_deletion(run)
@@ -221,7 +224,7 @@ def compare(first: Run, second: Run) -> None:
         st.caption("Intervals are of the test images of these two runs; other seeds may differ by more.")
     with halves.cell():
         st.markdown("**Settings that differ**")
-        different = report.settings_that_differ(first.recipe(), second.recipe())
+        different = settings_that_differ(first.recipe(), second.recipe())
         if different:
             st.dataframe(
                 pd.DataFrame(different, columns=["setting", "first", "second"]),

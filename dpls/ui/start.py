@@ -53,7 +53,7 @@ def base_settings(base: str, lambda_min: float | None, images: int = 0) -> RunCo
         settings = read_settings(base)
         config = make_config(sized(settings, images) if images else settings)
     else:
-        run = next((run for run in store.all_runs() if run.id == base), None)
+        run = next((run for run in store.trained_here() if run.id == base), None)
         if run is None:
             raise UserError(f"there is no run {base[:40]!r} here to start from; choose a preset or another run")
         config = run.recipe()
@@ -81,7 +81,7 @@ def form() -> None:
 
 def _ask_base() -> tuple[str, str]:
     """A preset or an earlier run, and the label of the new one."""
-    runs = {run.id: run for run in store.all_runs() if store.readable(run)}
+    runs = {run.id: run for run in store.trained_here()}
     names = sorted(preset_names(), key=lambda name: (not name.startswith("demo"), not name.startswith("your")))
     presets = f"presets are {', '.join(names)}"
     address.bind("from", names[0], lambda name: name in names or name in runs, presets)

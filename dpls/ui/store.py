@@ -96,6 +96,11 @@ def readable(run: Run) -> bool:
     return bool(row(run)["state"] != "damaged")
 
 
+def trained_here() -> list[Run]:
+    """All runs that can be read, but those of networks that nothing here can build: none can start from these."""
+    return [run for run in all_runs() if readable(run) and run.recipe().net.is_known]
+
+
 def name_of(run: Run) -> str:
     """What people call it: its label, or its id."""
     return f"{run.label()} · {run.id[-4:]}" if run.label() else run.id
@@ -103,7 +108,8 @@ def name_of(run: Run) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """Who the examples of a run are: arrays (N,) by id. ``images`` is None where the cache has lost them."""
+    """Who the examples of a run are: arrays (N,) by id. ``images`` is None where the cache has lost them (``missing``
+    says so then), or nobody handed over any."""
 
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
@@ -175,7 +181,8 @@ def _ensure(root: Path, fingerprint: str, data: Data) -> None:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _facts(root: str, fingerprint: str) -> Facts:
     d = open_dataset(Path(root), fingerprint)
-    return Facts(d.classes, d.labels, d.part, *_coded(d.cause), d.true_labels, d.files, d.images, "")
+    images = d.images if d.has_images else None
+    return Facts(d.classes, d.labels, d.part, *_coded(d.cause), d.true_labels, d.files, images, "")
 
 
 def _coded(cause: NDArray[np.str_]) -> tuple[tuple[str, ...], NDArray[np.uint8]]:

@@ -16,7 +16,7 @@ def show(run: Run, lambda_min: float, lowest: float) -> None:
     """Offers to test this value and others from one state, and shows what tests have seen."""
     st.subheader("Tested")
     st.markdown(Smoothing.question)
-    if not read_only():
+    if not read_only() and run.recipe().net.is_known:
         values = sorted({round(lowest + 0.2, 2), 0.5, round(lambda_min, 3), 0.9})
         wished = {"lambda_mins": values, "control": round(lambda_min, 3)}
         experiment_view.offer(Smoothing, "Test these", run, wished)

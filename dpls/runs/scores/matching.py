@@ -102,6 +102,8 @@ def _strangers(rows: int, mine: int) -> str:
 
 def _by_hash(table: pd.DataFrame, texts: list[str], examples: pd.DataFrame) -> Matched | None:
     known = examples["hash"].astype(str).str.lower()
+    if not known.any():  # somebody's loop handed over no pixels
+        return None
     said = {column: table[column].astype(str).str.strip().str.lower() for column in {*texts, *({"hash"} & {*table})}}
     column = max(sorted(said), key=lambda c: (int(said[c].isin(known).sum()), c == "hash"), default="")
     if not column or (column != "hash" and not said[column].isin(known).any()):
