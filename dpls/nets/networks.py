@@ -5,9 +5,9 @@ eps live in pixel space.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dpls.component import Component
 from dpls.errors import UserError
@@ -15,6 +15,12 @@ from dpls.errors import UserError
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from dpls.nets.layers import Form
+
+Pixels = tuple[float, ...] | None
+Statistics: TypeAlias = tuple[Sequence[float], Sequence[float]]
+"""Mean and standard deviation by channel, images in [0, 1]."""
 
 
 class Architecture(Component):
@@ -24,6 +30,35 @@ class Architecture(Component):
     """Whether it can be built here, so that weights can be loaded, attacked and trained on."""
 
     normalise: bool = Field(True, description="subtract the training images' mean and divide by their deviation")
+    pixel_mean: Pixels = Field(
+        None, description="what is subtracted instead, by channel, images in [0, 1]; none: theirs"
+    )
+    pixel_std: Pixels = Field(None, description="what is divided by instead, by channel; none: their deviation")
+
+    @model_validator(mode="after")
+    def _both_statistics(self) -> Self:
+        if (self.pixel_mean is None) != (self.pixel_std is None) or (self.pixel_mean and not self.normalise):
+            raise ValueError(
+                "pixel_mean and pixel_std are given together, a number for each channel, and normalise stays true"
+            )
+        if self.pixel_mean and self.pixel_std and len(self.pixel_mean) != len(self.pixel_std):
+            raise ValueError("pixel_mean and pixel_std need a number for each channel")
+        if self.pixel_std and min(self.pixel_std) <= 0:
+            raise ValueError("pixel_std must be above 0, for the pixels are divided by it")
+        return self
+
+    def statistics(self, channels: int, measured: Statistics | None) -> Statistics:
+        """Mean and deviation by channel to normalise by; ``measured``: those of the training images."""
+        if not self.normalise:
+            return [0.0] * channels, [1.0] * channels
+        if self.pixel_mean and self.pixel_std:
+            if len(self.pixel_mean) != channels:
+                raise UserError(
+                    f"net.pixel_mean has {len(self.pixel_mean)} numbers, and the images have {channels} channels; give"
+                    " one for each"
+                )
+            return self.pixel_mean, self.pixel_std
+        return measured or ([0.0] * channels, [1.0] * channels)
 
     def layers(self, channels: int, classes: int) -> "list[nn.Module]":
         raise NotImplementedError
@@ -33,22 +68,42 @@ class Architecture(Component):
         channels: int,
         classes: int,
         generator: "torch.Generator",
-        statistics: tuple[Sequence[float], Sequence[float]] | None = None,
+        statistics: Statistics | None = None,
     ) -> "nn.Module":
-        """``statistics``: mean and standard deviation by channel, used where ``normalise`` is set."""
+        """``statistics``: mean and standard deviation of the training images by channel."""
         import torch
         from torch import nn
 
         from dpls.nets.layers import Normalise, initialise
 
-        mean, std = statistics if self.normalise and statistics else ([0.0] * channels, [1.0] * channels)
+        mean, std = self.statistics(channels, statistics)
         with torch.random.fork_rng(devices=[]):  # torch draws weights of its own first; nobody else shall notice
             net = nn.Sequential(Normalise(mean, std), *self.layers(channels, classes))
         initialise(net, generator)
         return net
 
 
-class WideResNet(Architecture):
+class PreActivation(Architecture):
+    """What networks of pre-activation blocks share; the defaults are those of the official WideResNet code."""
+
+    shortcut: Literal["activated", "raw"] = Field(
+        "activated",
+        description="what a projection shortcut takes: the block's input after batch norm and activation, or as it is",
+    )
+    activation: Literal["relu", "silu"] = Field("relu", description="after every batch norm; silu is also called swish")
+    padding: Literal["even", "end"] = Field(
+        "even",
+        description="zeros around what is halved: on all sides, or below and right alone, as TensorFlow pads",
+    )
+
+    @property
+    def form(self) -> "Form":
+        from dpls.nets.layers import Form
+
+        return Form(self.shortcut, self.activation, self.padding)
+
+
+class WideResNet(PreActivation):
     """WideResNet-depth-width without dropout (Zagoruyko and Komodakis, 2016, https://arxiv.org/abs/1605.07146)."""
 
     kind: Literal["wide_resnet"] = "wide_resnet"
@@ -65,18 +120,20 @@ class WideResNet(Architecture):
     def layers(self, channels: int, classes: int) -> "list[nn.Module]":
         from dpls.nets.layers import preact
 
-        return preact(16, [16 * self.width * m for m in (1, 2, 4)], (self.depth - 4) // 6, channels, classes)
+        widths = [16 * self.width * m for m in (1, 2, 4)]
+        return preact(16, widths, (self.depth - 4) // 6, channels, classes, self.form)
 
 
-class PreActResNet18(Architecture):
+class PreActResNet18(PreActivation):
     """PreActResNet-18 with a final batch norm (He et al., 2016, https://arxiv.org/abs/1603.05027)."""
 
     kind: Literal["preact_resnet18"] = "preact_resnet18"
+    final_norm: bool = Field(True, description="batch norm and activation before the mean over the image")
 
     def layers(self, channels: int, classes: int) -> "list[nn.Module]":
         from dpls.nets.layers import preact
 
-        return preact(64, (64, 128, 256, 512), 2, channels, classes)
+        return preact(64, (64, 128, 256, 512), 2, channels, classes, self.form, self.final_norm)
 
 
 class SmallCNN(Architecture):

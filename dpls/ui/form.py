@@ -214,8 +214,8 @@ def _bounds(metadata: Sequence[Any]) -> tuple[int | None, int | None]:
 def _from_text(text: str, annotation: Any, optional: bool) -> Any:
     """What was typed, as a setting; what is no number is left for the check to name."""
     text = text.strip()
-    if get_origin(annotation) is tuple:
-        return [as_value(part) for part in text.split(",") if part.strip()]
     if optional and text in ("", NOTHING):
         return None
+    if get_origin(annotation) is tuple:
+        return [as_value(part) for part in text.split(",") if part.strip()]
     return parse_fraction(text) if annotation is float else text

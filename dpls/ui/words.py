@@ -6,6 +6,7 @@ A setting without words here is called by its title, or by its name; so nothing 
 from dpls.component import Component
 
 WORDS = {
+    "activation": "Activation",
     "adversarial": "Count on attacked images",
     "anneal": "Fall to 0 at the end",
     "area": "Hidden share of the image",
@@ -22,6 +23,7 @@ WORDS = {
     "evaluate_also": "Evaluate also",
     "evaluations": "Attacks on the test images",
     "every": "Epochs between attacks",
+    "final_norm": "Batch norm before the mean",
     "flip": "Mirror half",
     "fold": "Which share",
     "gamma": "How far weights are moved",
@@ -36,13 +38,17 @@ WORDS = {
     "normaliser": "Scale of difficulty",
     "observing": "When difficulty is recorded",
     "pad": "Shift by at most, pixels",
+    "padding": "Zeros around what is halved",
     "path": "Path",
+    "pixel_mean": "Mean of the pixels, by channel",
+    "pixel_std": "Deviation of the pixels, by channel",
     "probes": "Planted causes",
     "pseudo": "Labels that another run says",
     "radius": "Blur, pixels",
     "refill": "Keep the steps of an epoch",
     "selection": "Choice of the best checkpoint",
     "share": "Share of the images",
+    "shortcut": "What a projection takes",
     "source": "Where the images come from",
     "spared": "Share spared of these",
     "start": "Where the attack starts",
