@@ -2,6 +2,7 @@
 
 main       from a command line to an exit code
 making     train, experiment, compare, work
+loading    load
 checking   evaluate, bench, doctor
 looking    runs, export, scores
 settings   settings

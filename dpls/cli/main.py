@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from dpls.cli import checking, looking, making, settings
+from dpls.cli import checking, loading, looking, making, settings
 from dpls.disk import FULL
 from dpls.errors import UserError, short
 from dpls.runs.files import runs_root
@@ -57,6 +57,7 @@ def parser(first: str) -> argparse.ArgumentParser:
         return sub
 
     making.add(command, first)
+    loading.add(command)
     checking.add(command, first)
     looking.add(command)
     settings.add(command)

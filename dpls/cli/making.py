@@ -96,10 +96,11 @@ def _one_line(text: str) -> str:
 def _say_found(data: "Data") -> None:
     """What lies where the images come from, before any of it is read."""
     found = data.source.found()
-    _say(found.lines() if found else ())
+    say(found.lines() if found else ())
 
 
-def _say(sentences: Iterable[str]) -> None:
+def say(sentences: Iterable[str]) -> None:
+    """Each on a line, at once."""
     for sentence in sentences:
         print(sentence, flush=True)
 
@@ -113,9 +114,9 @@ def _train(args: argparse.Namespace) -> int:
     remarks: list[str] = []
     config = make_config(settings_for(args.config, args.set, say=remarks.append))
     _say_found(config.data)
-    _say(remarks)
+    say(remarks)
     run = submit(config, args.runs, args.label)
-    _say(said(data_root(args.runs), run.config()["fingerprint"]))
+    say(said(data_root(args.runs), run.config()["fingerprint"]))
     parent = run.config()["parent"]
     if parent:
         print(f"the first {parent['epoch']} epochs are those of run {parent['run']}", flush=True)
@@ -123,7 +124,7 @@ def _train(args: argparse.Namespace) -> int:
         launcher().submit(run)
         print(run.id)
         return 0
-    return _work_on(run)
+    return work_on(run)
 
 
 def _experiment(args: argparse.Namespace) -> int:
@@ -165,7 +166,7 @@ def _conduct(experiment: "Experiment", args: argparse.Namespace) -> int:
     price = cost(experiment, args.runs)
     if price.new:  # else nothing is read, and the images may be gone
         _say_found(experiment.base.data)
-        _say(experiment.base.data(data_root(args.runs))[0].said)
+        say(experiment.base.data(data_root(args.runs))[0].said)
     print(price.in_words, flush=True)
     if args.plan:
         for planned in experiment.plan():
@@ -189,7 +190,7 @@ def _work(args: argparse.Namespace) -> int:
     path = args.directory.resolve()
     if not (path / "config.json").exists():
         raise UserError(f"{str(args.directory)!r} is no run directory; list runs with `python -m dpls runs`")
-    return _work_through(Run(path)) if args.if_queued else _work_on(Run(path))
+    return _work_through(Run(path)) if args.if_queued else work_on(Run(path))
 
 
 def _work_through(run: Run) -> int:
@@ -215,7 +216,8 @@ def _work_through(run: Run) -> int:
     return 0
 
 
-def _work_on(run: Run) -> int:
+def work_on(run: Run) -> int:
+    """Works on a run in this process, to its report and its id; the exit code."""
     from dpls.experiments.conduct import conclude
     from dpls.jobs import worker
     from dpls.jobs.queue import hindrance

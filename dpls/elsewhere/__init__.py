@@ -8,4 +8,6 @@ numbered     a data set that also gives ids
 observing    what callbacks share
 lightning, huggingface   the callbacks; each imports its library
 images       the images of a run, for other programs
+loading      files of weights as the epochs of a run (loads torch)
+doubts       whether a loaded network is what it was where it was trained (loads torch)
 """

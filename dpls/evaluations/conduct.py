@@ -1,6 +1,5 @@
 """One evaluation from its first chunk to its files."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from dpls.evaluations.base import Procedure, evaluation_name
 from dpls.evaluations.evaluation import Evaluation, Told, TrainedOn
 from dpls.evaluations.judge import judge_chunks
 from dpls.evaluations.store import Store
+from dpls.nets.weights import hash_of
 
 SEED = 0
 """Of the attacks' noise, the same in every run: nets are compared under the same attack."""
@@ -43,12 +43,7 @@ class Candidate:
     @cached_property
     def weights(self) -> str:
         """What tells these weights from others: a hash of their names, shapes and content."""
-        digest = hashlib.sha256()
-        for name, tensor in self.net.state_dict().items():
-            values = tensor.detach().cpu().contiguous()
-            digest.update(f"{name} {values.dtype} {tuple(values.shape)} ".encode())
-            digest.update(values.reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()[:20]
+        return hash_of(self.net.state_dict())
 
 
 def evaluate(

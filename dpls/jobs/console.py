@@ -72,9 +72,10 @@ class Console:
 
         epochs = self._config.epochs
         left = round(row["seconds"] * self._epochs_left(row["epoch"]))
+        learnt = f"lr {row['lr']:.4f}  loss {row['loss']:.3f}" if row["lr"] is not None else "trained elsewhere"
         self._bar.clear()
         log.info(
-            f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  lr {row['lr']:.4f}  loss {row['loss']:.3f}"
+            f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  {learnt}"
             f"  train {percent('train_clean')} robust {percent('train_robust')}"
             f"  validation {percent('validation_clean')} robust {percent('validation_robust')}"
             f"  {row['images_per_second']:.0f} images/s  {left // 60}:{left % 60:02d} left"

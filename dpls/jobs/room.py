@@ -27,11 +27,13 @@ def bytes_of_run(config: RunConfig, sizes: Outline) -> int:
 
     images, checkpoints = sizes.images, len(config.checkpoints)
     evaluations = checkpoints * (1 + len(config.evaluations)) * (1 + len(config.evaluate_also))
+    loaded = config.phases[0].until if config.loaded else 0
+    kept = config.epochs // config.keep_every if config.keep_every else 0
     record = config.epochs * images * sum(dtype.itemsize for dtype in RECORDED.values())
     weights = _bytes_of_weights(config.net, sizes)
     states = checkpoints * weights * (len(config.borders) + 1)  # weights, momentum, and the mean where one is taken
     tables = images * (TABLE + 2 * sizes.classes + EVALUATED * evaluations)
-    return record + states + checkpoints * weights + tables + config.epochs * PER_EPOCH + SMALL_FILES
+    return record + states + (checkpoints + loaded + kept) * weights + tables + config.epochs * PER_EPOCH + SMALL_FILES
 
 
 def bytes_of_images(config: RunConfig, sizes: Outline) -> int:

@@ -1,5 +1,6 @@
 """From a configuration to a run directory that waits for its worker; what is wrong is found here, before the start."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,18 @@ from dpls.training.checkpoints import stored_epochs
 
 
 def submit(
-    config: RunConfig, runs: Path, label: str = "", after: Run | None = None, experiment: str | None = None
+    config: RunConfig,
+    runs: Path,
+    label: str = "",
+    after: Run | None = None,
+    experiment: str | None = None,
+    loaded: Mapping[str, Callable[[], bytes]] | None = None,
 ) -> Run:
     """A queued run. Its data is cached, its settings checked, and the stored state it may start from is looked up.
 
     ``after``: a run, finished or not, whose state at the start of the last phase this one starts from; it waits for it,
     as it waits for the runs whose scores choose its examples. ``experiment``: the one it was made for.
+    ``loaded``: the weights of a run whose epochs were trained elsewhere, files by name.
     """
     device = resolve_device(config.device)
     for attack in config.evaluations:
@@ -38,7 +45,8 @@ def submit(
     kept = files_for(config, runs, fingerprint, dataset.ids(TRAIN))
     precision = str(resolve_precision(config.precision, device)).removeprefix("torch.")
     parent = find_parent(config, runs, fingerprint, precision) if after is None else _branch(config, after, fingerprint)
-    _check_trains_here(config, parent)
+    if not loaded:
+        _check_trains_here(config, parent)
     scores = {name for phase in config.phases if phase.subset for name in phase.subset.scores}
     content = {
         "engine": ENGINE,
@@ -50,7 +58,7 @@ def submit(
         "experiment": experiment,
         "config": config.model_dump(mode="json"),
     }
-    return create_run(runs, content, config.epochs, label, kept)
+    return create_run(runs, content, config.epochs, label, {**kept, **(loaded or {})})
 
 
 def _check_room(config: RunConfig, runs: Path) -> None:

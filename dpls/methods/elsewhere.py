@@ -4,13 +4,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from dpls.attacks import AnyAttack
 from dpls.errors import UserError
-from dpls.methods.objective import Loss, Objective, Passes
+from dpls.methods.objective import Loss, Objective, Passes, climb_cross_entropy
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from dpls.data.split import Batch
+    from dpls.randomness import Noise
 
 TITLES = {"recorded": "recorded elsewhere", "loaded": "trained elsewhere"}
 
@@ -24,7 +27,11 @@ class Elsewhere(Objective):
         "recorded", description="by its own loop, epoch by epoch, or loaded from files of weights"
     )
     attacked: bool = Field(False, description="whether attacked images were recorded, too")
-    said: str = Field("", description="what its owner says of it")
+    said: str = Field("", max_length=200, description="what its owner says of it")
+    weights: str = Field(
+        "", pattern="^([0-9a-f]{20})?$", description="hash of the weights that were loaded, of all in their order"
+    )
+    attack: AnyAttack | None = Field(None, description="attack under which each of them was looked at, too")
 
     @property
     def title(self) -> str:
@@ -32,11 +39,19 @@ class Elsewhere(Objective):
 
     @property
     def attacks(self) -> bool:
-        return self.attacked
+        return self.attacked or self.attack is not None
+
+    @property
+    def crafting(self) -> Passes:
+        steps = round(self.attack.passes / 2) if self.attack else 0
+        return Passes(steps, steps)
 
     @property
     def training(self) -> Passes:
         return Passes(0, 0)
+
+    def craft(self, net: "nn.Module", batch: "Batch", noise: "Noise", dtype: "torch.dtype") -> "Tensor":
+        return climb_cross_entropy(self.attack, net, batch, noise, dtype) if self.attack else batch.x
 
     def loss(self, forward: "nn.Module", batch: "Batch", x_adv: "Tensor", labels: "Tensor") -> Loss:  # noqa: ARG002
         raise UserError(f"these epochs were {TITLES[self.how]}; nothing here can train them")

@@ -138,6 +138,13 @@ class RunConfig(Component):
     evaluate_also: tuple[Literal["train", "validation"], ...] = Field(
         (), description="parts evaluated beside the test images; train: the last checkpoint, those left out included"
     )
+    keep_every: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="keep the weights after every so many epochs, to be looked at as a series; 0: none",
+        json_schema_extra={"unit": "epochs"},
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="initialisation, order, augmentation and attack noise")
     precision: Precision = Field("auto", description="bfloat16 where the hardware multiplies it natively, else float32")
     device: DeviceName = "auto"
@@ -180,6 +187,13 @@ class RunConfig(Component):
         """What is known of a run that was not trained here, as its last phase says it; None of all others."""
         objective = self.phases[-1].objective or self.objective
         return objective if isinstance(objective, Elsewhere) else None
+
+    @property
+    def loaded(self) -> Elsewhere | None:
+        """What is known of the epochs whose weights were loaded, if the run begins with such; they are its first
+        phase."""
+        objective = self.phases[0].objective or self.objective
+        return objective if isinstance(objective, Elsewhere) and objective.weights else None
 
     @property
     def borders(self) -> tuple[int, ...]:
@@ -234,7 +248,8 @@ class RunConfig(Component):
     def objective_in(self, phase: Phase, epoch: int) -> Objective:
         """What an epoch of a phase minimises, counted from 1: clean images while the attack has not begun."""
         objective = phase.objective or self.objective
-        return Standard() if objective.attacks and epoch <= self.attack_warmup else objective
+        begun = isinstance(objective, Elsewhere) or not objective.attacks or epoch > self.attack_warmup
+        return objective if begun else Standard()
 
 
 C = TypeVar("C", bound=Component)

@@ -1,6 +1,6 @@
 """A folder of runs: making one, listing them, finding one. No torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ def create_run(
     content: Mapping[str, Any],
     epochs: int,
     label: str = "",
-    files: Mapping[str, bytes] | None = None,
+    files: Mapping[str, bytes | Callable[[], bytes]] | None = None,
     state: str = "queued",
 ) -> Run:
-    """A new run directory, complete at the moment it appears under its name; ``files``: what it holds beside, by name.
-    One that is queued waits for a worker."""
+    """A new run directory, complete at the moment it appears under its name; ``files``: what it holds beside, by
+    name, what is large made one after the other. One that is queued waits for a worker."""
     moment = datetime.now(UTC)
     fraction = moment.microsecond * 0x10000 // 1_000_000  # of the second, so that ids sort as runs were made
     ident = f"{moment:%Y-%m-%d_%H%M%S}_{fraction:04x}"
@@ -36,7 +36,8 @@ def create_run(
                 {"state": state, "epoch": 0, "epochs": epochs, "device": None, "created": now(), "error": None},
             )
             for name, held in (files or {}).items():
-                (aside / name).write_bytes(held)
+                (aside / name).parent.mkdir(exist_ok=True)
+                (aside / name).write_bytes(held() if callable(held) else held)
             keep_spare(aside / SPARE)
             (aside / "run.lock").touch()  # so that it can be locked however full the disk is by then
             if label:

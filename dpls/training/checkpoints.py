@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from dpls.difficulty.record import RECORDED, unseen
 from dpls.disk import placed
@@ -27,6 +28,7 @@ from dpls.runs.directory import Run
 from dpls.training.learner import Learner
 
 ANEW = "restore it, or delete the folder checkpoints and resume: the run is trained again, to the same numbers"
+LOADED = "loaded"
 FIRST = "train the run at least one epoch, or delete the folder checkpoints and resume"
 STATE_FILE = re.compile(r"epoch_(\d{4,})\.(safetensors|state\.pt)")
 
@@ -39,10 +41,20 @@ def _state(run: Run, epoch: int) -> Path:
     return run.checkpoints / f"epoch_{epoch:04d}.state.pt"
 
 
+def kept_weights(run: Run, epoch: int) -> Path:
+    """Of an epoch, kept to be looked at: nothing is resumed from them."""
+    return run.checkpoints / f"kept_{epoch:04d}.safetensors"
+
+
 def save_weights(net: nn.Module, path: Path, epoch: int) -> None:
-    content = save({k: v.contiguous() for k, v in net.state_dict().items()}, metadata={"epoch": str(epoch)})
     with placed(path) as file:
-        file.write(content)
+        file.write(as_bytes(net.state_dict(), epoch))
+
+
+def as_bytes(state: Mapping[str, Tensor], epoch: int) -> bytes:
+    """What a file of weights holds."""
+    content: bytes = save({k: v.contiguous() for k, v in state.items()}, metadata={"epoch": str(epoch)})
+    return content
 
 
 def save_state(run: Run, epoch: int, learner: Learner) -> None:
@@ -70,6 +82,22 @@ def load_weights(net: nn.Module, path: Path) -> None:
                 f"{path.name} does not fit the network: {name} should have shape {tuple(tensor.shape)}, found {found}"
             )
     net.load_state_dict(weights)
+
+
+def loaded_name(epoch: int) -> str:
+    """Of the weights of an epoch that was trained elsewhere, in the run's directory, until the run is finished."""
+    return f"{LOADED}/epoch_{epoch:04d}.safetensors"
+
+
+def load_weights_of_elsewhere(net: nn.Module, run: Run, epoch: int) -> None:
+    """Those that were loaded as an epoch of a run; once it is finished they are kept as its checkpoints alone."""
+    file = run.path / loaded_name(epoch)
+    if not file.exists():
+        raise UserError(
+            f"the weights of epoch {epoch} were trained elsewhere and are not in run {run.id} any more; load the files"
+            " again: python -m dpls load"
+        )
+    load_weights(net, file)
 
 
 def load_state(run: Run, epoch: int, learner: Learner) -> None:

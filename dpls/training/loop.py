@@ -5,8 +5,9 @@ Everything goes in through the configuration and the data set, everything comes 
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,13 +21,21 @@ from dpls.device import resolve_device, resolve_precision
 from dpls.difficulty.record import Epoch, observe
 from dpls.errors import UserError
 from dpls.evaluations.judge import correct
+from dpls.methods import Elsewhere
 from dpls.methods.labels import soft_labels
 from dpls.nets.frozen import frozen_eval
 from dpls.randomness import Noise, generator, mix
 from dpls.recipe import Phase, RunConfig
 from dpls.runs.choice import choice_at
 from dpls.runs.directory import Run
-from dpls.training.checkpoints import forget_states, resume, save_state, save_weights
+from dpls.training.checkpoints import (
+    forget_states,
+    kept_weights,
+    load_weights_of_elsewhere,
+    resume,
+    save_state,
+    save_weights,
+)
 from dpls.training.learner import Learner
 
 
@@ -73,22 +82,18 @@ def train(config: RunConfig, run: Run, dataset: Dataset, watcher: Watcher) -> No
     shown = images_an_epoch(dataset, config.data.pseudo)
     watcher.images(done * shown)
     for start, phase in config.phases_after(done):
-        factors, rows = factors_and_rows(parts, run, start)
+        now = replace(parts, dtype=torch.float32) if isinstance(phase.objective, Elsewhere) else parts
+        learn = learning(now, run, start, phase)
         for epoch in range(max(done, start) + 1, phase.until + 1):
             if why := config.objective_in(phase, epoch).stopped_by(run.metrics()):
                 raise UserError(why)
             began = time.perf_counter()
             record = Epoch(len(dataset.labels), parts.device)
-            loss = train_epoch(parts, epoch, phase, factors, rows, record, watcher)
+            learnt = learn(epoch, record, watcher)
             if phase.average:
                 parts.learner.take_into_average()
-            sweep(parts, record)
-            row = {
-                "epoch": epoch,
-                "lr": learning_rate(config, epoch - 1),
-                "loss": loss,
-                **summary(parts, record, epoch),
-            }
+            sweep(now, record)
+            row = {"epoch": epoch, **learnt, **summary(now, record, epoch)}
             seconds = time.perf_counter() - began
             row |= {"seconds": round(seconds, 3), "images_per_second": round(shown / seconds, 1)}
 
@@ -98,13 +103,51 @@ def train(config: RunConfig, run: Run, dataset: Dataset, watcher: Watcher) -> No
                 best = score
                 save_weights(parts.net, run.checkpoints / "best.safetensors", epoch)
             if epoch == config.epochs and parts.learner.average is not None:
-                showings = (batch.x for batch, _, _ in batches(parts, phase, rows, epoch))
-                save_weights(parts.learner.averaged(showings), run.checkpoints / "average.safetensors", epoch)
+                save_average(parts, run, start, phase)
+            if config.keep_every and epoch % config.keep_every == 0:
+                save_weights(parts.net, kept_weights(run, epoch), epoch)
             save_state(run, epoch, parts.learner)
             run.commit(row)
             run.write_status(epoch=epoch)
             watcher.epoch(row)
             forget_states(run, {epoch, *config.borders})
+
+
+def learning(parts: Parts, run: Run, start: int, phase: Phase) -> Callable[[int, Epoch, Watcher], dict[str, Any]]:
+    """How an epoch of this phase is come by: trained, or taken in from weights of elsewhere. Called with its number,
+    its record and whoever watches, it returns the columns lr and loss."""
+    if isinstance(phase.objective, Elsewhere):
+        return partial(take_in, parts, run, phase.objective)
+    factors, rows = factors_and_rows(parts, run, start)
+
+    def train_one(epoch: int, record: Epoch, watcher: Watcher) -> dict[str, Any]:
+        loss = train_epoch(parts, epoch, phase, factors, rows, record, watcher)
+        return {"lr": learning_rate(parts.config, epoch - 1), "loss": loss}
+
+    return train_one
+
+
+def take_in(
+    parts: Parts, run: Run, objective: Elsewhere, epoch: int, record: Epoch, watcher: Watcher
+) -> dict[str, Any]:
+    """An epoch that was trained elsewhere: its weights, and the record of attacked images if it was asked for."""
+    load_weights_of_elsewhere(parts.net, run, epoch)
+    split = parts.splits[TRAIN]
+    for batch in split.batches(500):
+        if objective.attack:
+            ids = split.ids.to(parts.device)[batch.rows]
+            x_adv = objective.craft(parts.net, batch, Noise(mix(parts.config.seed, epoch, "attack"), ids), parts.dtype)
+            with torch.no_grad():
+                record.put(ids, frozen_eval(parts.net)(x_adv), batch.y, "_adv")
+        watcher.images(len(batch.y))
+    return {"lr": None, "loss": None}
+
+
+def save_average(parts: Parts, run: Run, start: int, phase: Phase) -> None:
+    """The mean of the weights, batch norm estimated anew over what the last epoch showed."""
+    _, rows = factors_and_rows(parts, run, start)
+    showings = (batch.x for batch, _, _ in batches(parts, phase, rows, phase.until))
+    save_weights(parts.learner.averaged(showings), run.checkpoints / "average.safetensors", phase.until)
 
 
 def factors_and_rows(parts: Parts, run: Run, start: int) -> tuple[Tensor, Tensor]:

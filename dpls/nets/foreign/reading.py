@@ -136,8 +136,12 @@ def _without_statistics(
                 and 1 <= tensors[name].numel() == tensors[other].numel() <= 3
             ):
                 left = {n: t for n, t in tensors.items() if n not in (name, other)}
-                return left, *(tuple(tensors[n].float().flatten().tolist()) for n in (name, other))
+                return left, _by_channel(tensors[name]), _by_channel(tensors[other])
     return dict(tensors), None, None
+
+
+def _by_channel(tensor: Tensor) -> tuple[float, ...]:
+    return tuple(tensor.float().flatten().tolist())
 
 
 def _bare(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
