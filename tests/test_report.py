@@ -223,7 +223,7 @@ def test_which_measure_finds_which_planted_cause(tmp_path: Path) -> None:
     assert found["aum"].by_cause == {"rare": 1.0, "flip": 0.0} and found["aum"].mean == 0.5
     row = of(train.assign(zero_one=[np.nan, 0.0, 0.0, 0.0, 0.0, 1.0]))["zero_one"]
     assert np.isnan(row.by_cause["rare"]) and row.by_cause["flip"] == 1
-    table = causes.as_table(list(found.values()))
+    table = causes.as_table(list(found.values()), epochs=2)
     assert list(table) == ["measure", "seen on", "rare", "flip", "mean"] and len(table) == 2
     assert causes.of_measures(train.assign(cause="")) == []
     said = report.report(make_run(tmp_path / "runs"))

@@ -119,7 +119,8 @@ def _train(args: argparse.Namespace) -> int:
     say(said(data_root(args.runs), run.config()["fingerprint"]))
     parent = run.config()["parent"]
     if parent:
-        print(f"the first {parent['epoch']} epochs are those of run {parent['run']}", flush=True)
+        which = "epoch is that" if parent["epoch"] == 1 else f"{parent['epoch']} epochs are those"
+        print(f"the first {which} of run {parent['run']}", flush=True)
     if args.detach:
         launcher().submit(run)
         print(run.id)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dpls.difficulty.measures import MEASURES
+from dpls.difficulty.measures import MEASURES, titles
 from dpls.difficulty.scale import rank
 
 
@@ -72,18 +72,23 @@ def found_by_measures(
     return rows
 
 
+def epochs_in(train: pd.DataFrame) -> int:
+    """T, as the rows of a per-example table tell: in how many epochs the example that was seen most was seen."""
+    return int(train["visits"].max())
+
+
 def measures_in(train: pd.DataFrame) -> Iterator[tuple[str, bool, NDArray[np.floating]]]:
     """Those of the rows of a per-example table: clean, then attacked."""
     for adversarial, suffix in ((False, ""), (True, "_adv")):
-        for name in MEASURES:
+        for name in titles(epochs_in(train)):
             if f"{name}{suffix}" in train:
                 yield name, adversarial, train[f"{name}{suffix}"].to_numpy(float)
 
 
-def as_table(found: list[Found]) -> pd.DataFrame:
-    """A row a measure, a column a cause: AUROC; and their mean."""
+def as_table(found: list[Found], epochs: int) -> pd.DataFrame:
+    """A row a measure over so many epochs, a column a cause: AUROC; and their mean."""
     rows = [
-        {"measure": MEASURES[row.measure].title, "seen on": "attacked" if row.adversarial else "clean"}
+        {"measure": titles(epochs)[row.measure], "seen on": "attacked" if row.adversarial else "clean"}
         | row.by_cause
         | {"mean": row.mean}
         for row in found
@@ -129,6 +134,6 @@ def of_measures(train: pd.DataFrame) -> list[str]:
         f"  {'images':<27}" + "".join(f" {count:>{width},}" for count in counts.values()),
     ]
     for row in found:
-        name = f"{MEASURES[row.measure].title}, {'attacked' if row.adversarial else 'clean'}"
+        name = f"{titles(epochs_in(train))[row.measure]}, {'attacked' if row.adversarial else 'clean'}"
         lines.append(f"  {name:<27}" + "".join(f" {v:>{width}.3f}" for v in [*row.by_cause.values(), row.mean]))
     return lines

@@ -94,3 +94,17 @@ if TYPE_CHECKING:
     MeasureName: TypeAlias = str
 else:
     MeasureName = Literal[tuple(MEASURES)]
+
+OF_ONE_LOOK = {
+    "zero_one": "Wrong or right",
+    "cross_entropy": "Loss",
+    "el2n": "EL2N",
+    "aum": "Margin",
+    "confidence": "Confidence",
+}
+"""What one look at one model can tell: neither how often, nor what changes."""
+
+
+def titles(epochs: int) -> dict[str, str]:
+    """What people call the measures that a record of so many epochs can give, by name."""
+    return {name: measure.title for name, measure in MEASURES.items()} if epochs > 1 else OF_ONE_LOOK

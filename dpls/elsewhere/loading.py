@@ -80,8 +80,12 @@ def load(
     said: list[str] = []
     first = read_weights(files[0], entry)
     recognised = network_of(first)
-    config = make_config(override(_settings(first, recognised, base, len(files)), list(assignments), say=said.append))
+    settings = _settings(first, recognised, base, len(files))
+    if any(assignment.strip().startswith("net.pixel_") for assignment in assignments):
+        settings["net"].pop("normalise", None)
+    config = make_config(override(settings, list(assignments), say=said.append))
     dataset, _ = config.data(data_root(runs))
+    _check_channels(first, dataset.images.shape[1])
     train = Split.of(dataset, TRAIN, torch.device("cpu"))
     net = config.net(
         dataset.images.shape[1],
@@ -114,6 +118,14 @@ def _settings(weights: Weights, recognised: Recognised, base: Mapping[str, Any],
     left = {name: value for name, value in base.items() if name not in ("net", "phases", "schedule", "attack_warmup")}
     difficulty = {} if epochs > 1 else {"difficulty": {"measure": "el2n"}}  # of one look 0-1 knows two values alone
     return left | difficulty | {"net": net, "phases": [{"until": epochs}]}
+
+
+def _check_channels(weights: Weights, channels: int) -> None:
+    if weights.mean is not None and len(weights.mean) != channels:
+        raise UserError(
+            f"{str(weights.file)!r} normalises {len(weights.mean)} channel{'s' * (len(weights.mean) > 1)}, and these"
+            f" images have {channels}; set data to the images it was trained on"
+        )
 
 
 def _of_elsewhere(config: RunConfig, weights: str, files: Sequence[Path], attacked: bool) -> RunConfig:

@@ -102,8 +102,8 @@ def total_passes(config: RunConfig, counts: tuple[int, int, int], pseudo: int = 
     """Forward passes' worth of a whole run, evaluations of its checkpoints included."""
     training = training_passes(config, counts, config.epochs, pseudo)
     checkpoints = len(config.checkpoints)
-    also = {"train": (checkpoints - 1) * counts[TRAIN], "validation": checkpoints * counts[VALIDATION]}
-    evaluated = counts[TRAIN] * (checkpoints - 2.0)  # of a mean of weights batch norm is estimated anew
+    also = {"train": max(1, checkpoints - 1) * counts[TRAIN], "validation": checkpoints * counts[VALIDATION]}
+    evaluated = counts[TRAIN] * max(0.0, checkpoints - 2)  # of a mean of weights batch norm is estimated anew
     for images, tested in (
         (checkpoints * counts[TEST], True),
         (sum(also[part] for part in config.evaluate_also), False),

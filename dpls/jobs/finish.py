@@ -4,14 +4,19 @@ Net and data are built once, and the weights of each checkpoint are loaded once.
 """
 
 import logging
+import math
 from statistics import median
 from typing import Any
 
+import numpy as np
+
+from dpls.attacks import Attack
 from dpls.data import PARTS, TEST, TRAIN, UNLABELLED, VALIDATION, Dataset
 from dpls.data.cache import folder_of
 from dpls.data.split import Split
 from dpls.data.unlabelled import keep_answers
 from dpls.device import resolve_device, resolve_precision
+from dpls.evaluations.base import evaluation_name
 from dpls.evaluations.judge import probabilities
 from dpls.jobs.estimate import outline_of, speed
 from dpls.jobs.evaluating import Bench, shown
@@ -20,6 +25,8 @@ from dpls.recipe import RunConfig
 from dpls.runs.agreement import check_record, check_seal, seal
 from dpls.runs.directory import Run
 from dpls.runs.files import data_root, write_json
+from dpls.runs.scores.kept import keep
+from dpls.training.checkpoints import forget_loaded
 
 log = logging.getLogger("dpls")
 
@@ -36,8 +43,11 @@ def finish(run: Run, config: RunConfig, dataset: Dataset) -> None:
                 log.info(bench.judge(candidate, attack, part, told=shown(run, attack, name)))
         if name == "best":
             _keep_what_it_says(bench)
+    if config.loaded and config.epochs == 1 and config.loaded.attack:
+        _keep_steps_to_flip(bench, config.loaded.attack)
     bench.write_table()
     write_manifest(run, config, dataset)
+    forget_loaded(run)
     seal(run)
 
 
@@ -53,13 +63,29 @@ def _keep_what_it_says(bench: Bench) -> None:
         keep_answers(images, run.id, said[bare].argmax(1))
 
 
+def _keep_steps_to_flip(bench: Bench, attack: Attack) -> None:
+    """Scores for all runs on these images: how soon an attack breaks what one model says of each training image. 1:
+    wrong without attack; less with every step that it takes; 0: never broken."""
+    run = bench.run
+    log.info(bench.judge(bench.candidate("best"), attack, TRAIN, told=shown(run, attack, "best")))
+    outcomes = run.outcomes(evaluation_name(attack, "best", TRAIN))
+    steps = outcomes["steps"].to_numpy(float, na_value=math.nan)
+    if np.isnan(steps).all():  # the attack does not look before its last step, or breaks nothing
+        return
+    scores = np.full(len(bench.dataset.labels), math.nan)
+    scores[outcomes["id"]] = np.nan_to_num(1 - steps / (np.nanmax(steps) + 1), nan=0.0)
+    name = f"steps-{run.id[-4:]}"
+    keep(run.path.parent, run.config()["fingerprint"], name, scores)
+    log.info("steps to flip, kept as scores %r: 1 is wrong without attack, 0 never broken by %s", name, attack.title)
+
+
 def _judged_parts(config: RunConfig, checkpoint: str) -> list[int]:
     """Test images, then what is asked for beside them.
 
     Training images at the last checkpoint alone: memorization is complete at the end.
     """
     also = [part for part in (TRAIN, VALIDATION) if PARTS[part] in config.evaluate_also]
-    return [TEST, *(part for part in also if (checkpoint, part) != ("best", TRAIN))]
+    return [TEST, *(part for part in also if part != TRAIN or checkpoint != "best" or len(config.checkpoints) == 1)]
 
 
 def write_manifest(run: Run, config: RunConfig, dataset: Dataset) -> None:

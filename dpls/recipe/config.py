@@ -208,6 +208,11 @@ class RunConfig(Component):
         return self.last_phase_start or self.epochs
 
     @property
+    def counts_attacked(self) -> bool:
+        """Whether difficulty may be counted on attacked images: from the first phase on there are such."""
+        return (self.phases[0].objective or self.objective).attacks
+
+    @property
     def last_phase_start(self) -> int:
         """The epoch after which the last phase starts.
 
@@ -218,11 +223,15 @@ class RunConfig(Component):
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
-        """The checkpoints that are evaluated after training."""
+        """The checkpoints that are evaluated after training; of one model that was loaded there is one."""
+        if self.loaded and self.epochs == 1:
+            return ("best",)
         return ("best", "last", *["average"] * any(phase.average for phase in self.phases))
 
     def chosen_by(self, checkpoint: str) -> str:
         """How a checkpoint is chosen, in words, for every number that depends on it; of a resolved configuration."""
+        if self.loaded and self.epochs == 1:
+            return "the weights that were loaded"
         if checkpoint == "best":
             by = self.selection.attack.title if self.selection.by == "robust" else "clean"
             return f"validation accuracy, {by}, epochs {self.last_phase_start + 1}-{self.epochs}"

@@ -89,6 +89,11 @@ def loaded_name(epoch: int) -> str:
     return f"{LOADED}/epoch_{epoch:04d}.safetensors"
 
 
+def forget_loaded(run: Run) -> None:
+    """The run keeps them as its checkpoints from here on."""
+    shutil.rmtree(run.path / LOADED, ignore_errors=True)
+
+
 def load_weights_of_elsewhere(net: nn.Module, run: Run, epoch: int) -> None:
     """Those that were loaded as an epoch of a run; once it is finished they are kept as its checkpoints alone."""
     file = run.path / loaded_name(epoch)

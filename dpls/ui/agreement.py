@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dpls import charts
 from dpls.difficulty import agreement as agreeing
 from dpls.difficulty import causes
-from dpls.difficulty.measures import MEASURES
+from dpls.difficulty.measures import titles
 from dpls.errors import UserError
 from dpls.recipe import hash_at
 from dpls.runs.directory import Run
@@ -145,11 +145,11 @@ def _of_training(run: Run, counted: int, adversarial: bool) -> dict[str, np.ndar
 def _measures_of(run: Run, counted: int) -> list[tuple[str, bool, NDArray[np.floating]]]:
     """(measure, whether on attacked images, natural values of the training images): clean, then attacked."""
     ids = store.facts(run).scored()
-    seen = [False, *([True] if run.recipe().objective.attacks else [])]
+    seen = [False, *([True] if run.recipe().counts_attacked else [])]
     return [
         (name, adversarial, store.scores(run, counted, name, adversarial)[ids])
         for adversarial in seen
-        for name in MEASURES
+        for name in titles(store.committed(run))
     ]
 
 
@@ -161,7 +161,9 @@ def _between_measures(
 ) -> tuple[list[str], agreeing.Between]:
     run = Run(path)
     measured, imported = _measures_of(run, counted), elsewhere.imported(run)
-    names = [f"{MEASURES[name].title}, {ATTACKED if attacked else CLEAN}" for name, attacked, _ in measured]
+    names = [
+        f"{titles(store.committed(run))[name]}, {ATTACKED if attacked else CLEAN}" for name, attacked, _ in measured
+    ]
     scores = [store.harder(values, name) for name, _, values in measured]
     ids = store.facts(run).scored()
     scores += [store.scores(run, counted, name, False)[ids] for name in imported]
@@ -191,4 +193,4 @@ def _found(path: Path, counted: int) -> pd.DataFrame:
     facts = store.facts(run)
     code = facts.cause[facts.scored()]
     members = {name: code == number for number, name in enumerate(facts.causes) if number and (code == number).any()}
-    return causes.as_table(causes.found_by_measures(_measures_of(run, counted), members))
+    return causes.as_table(causes.found_by_measures(_measures_of(run, counted), members), store.committed(run))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dpls.data import PARTS, TRAIN
-from dpls.difficulty.measures import MEASURES
+from dpls.difficulty.measures import titles
 from dpls.difficulty.scale import NormaliserName
 from dpls.errors import UserError
 from dpls.recipe import RunConfig
@@ -90,24 +90,24 @@ def select() -> Selection:
 
 def _measure(run: Run, config: RunConfig) -> tuple[str, bool]:
     own, mine = config.difficulty, elsewhere.own_measure(run)
-    measures = [*MEASURES, *elsewhere.imported(run)]
+    names = titles(store.committed(run))
+    measures = [*names, *elsewhere.imported(run)]
     asked = st.session_state.get("measure")
     if asked is not None and asked not in measures:
         st.warning(
             f"There are no scores {escape(str(asked)[:40])} for these images (any more); another measure is shown."
         )
-    address.bind("measure", mine, lambda name: name in measures)
+    address.bind("measure", mine if mine in measures else measures[0], lambda name: name in measures)
     measure: str = st.selectbox(
         "Measure",
         measures,
-        format_func=name_of,
+        format_func=lambda name: names.get(name) or name_of(name),
         key="measure",
         persist_state="session",
         width=180,
         help="How difficulty is counted. The article's is 0-1: how often an image was wrong in the first T epochs.",
     )
-    attacks = (config.phases[0].objective or config.objective).attacks
-    if not attacks or store.is_imported(measure):
+    if not config.counts_attacked or store.is_imported(measure):
         return measure, False
     address.bind(
         "seen", ATTACKED if own.adversarial else CLEAN, lambda signal: signal in (CLEAN, ATTACKED), "clean or attacked"

@@ -11,9 +11,10 @@ from typing import Any, Literal, get_args, get_origin
 import streamlit as st
 from pydantic.fields import FieldInfo
 
-from dpls.component import Component, parse_fraction
+from dpls.component import Component, members, parse_fraction
 from dpls.fields import as_text, choices, plain, without_none
 from dpls.recipe.assigning import as_value
+from dpls.ui.frame import escape
 from dpls.ui.words import kind_in_words, label_of
 
 NOTHING, SOMETHING = "none", "as below"
@@ -96,6 +97,10 @@ class Form:
         entry = _entry(annotation)
         if entry is not None:
             return self._entries(label, entry, value or [], path, help)
+        if (known := _unchosen(annotation, value)) is not None:
+            with st.container(border=True):
+                st.markdown(f"**{label}**: {escape(known)}", help="This stands: it says of what was made elsewhere.")
+            return dict(value)
         with st.container(border=True):
             model = self._kind(label, choices(annotation), optional, value, path, help)
             if model is None:
@@ -144,6 +149,13 @@ class Form:
                     self._nested(f"{_singular(label)} {place + 1}", annotation, value, f"{path}.{place}", help)
                 )
         return found
+
+
+def _unchosen(annotation: Any, value: Any) -> str | None:
+    """What a component says of itself that nobody chooses here; None of all others."""
+    said = value.get("kind") if isinstance(value, Mapping) else None
+    model = next((m for m in members(annotation) if not m.is_chosen and _kind_of(m) == said), None) if said else None
+    return None if model is None else str(getattr(model.model_validate(value), "title", said))
 
 
 def _give_up(key: str, rivals: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from plotly.graph_objects import Figure
 
 from dpls import charts
 from dpls.data import SPLITS, TRAIN
-from dpls.difficulty.measures import MEASURES
+from dpls.difficulty.measures import titles
 from dpls.ui import address, deciding, elsewhere, store
 from dpls.ui.frame import escape, shielded
 from dpls.ui.gallery import large
@@ -113,11 +113,11 @@ def _trail(s: Selection, example: int) -> Figure:
 
 def _measures(s: Selection, example: int) -> None:
     """Every measure, clean, and attacked for training images of a run that attacks; scores from files are neither."""
-    attacked = s.facts.part[example] == TRAIN and s.config.objective.attacks
-    rows = []
-    for name in (*MEASURES, *elsewhere.imported(s.run)):
+    attacked = s.facts.part[example] == TRAIN and s.config.counts_attacked
+    rows, names = [], titles(s.epochs)
+    for name in (*names, *elsewhere.imported(s.run)):
         value, harder = _placed(s, example, name, adversarial=False)
-        row = {"measure": name_of(name), "clean": value, "harder than": harder}
+        row = {"measure": names.get(name) or name_of(name), "clean": value, "harder than": harder}
         if attacked:
             alike = (None, None) if store.is_imported(name) else _placed(s, example, name, adversarial=True)
             row |= dict(zip(("attacked", "harder than, attacked"), alike, strict=True))

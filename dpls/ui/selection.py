@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpls.data import TRAIN
-from dpls.difficulty.measures import MEASURES
+from dpls.difficulty.measures import MEASURES, titles
 from dpls.difficulty.scale import NormaliserName, hardest_first
 from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
@@ -51,7 +51,8 @@ class Selection:
 
     @property
     def measure_name(self) -> str:
-        return name_of(self.measure) + (", attacked" if self.adversarial else "")
+        name = titles(self.epochs).get(self.measure) or name_of(self.measure)
+        return name + (", attacked" if self.adversarial else "")
 
     @property
     def is_imported(self) -> bool:
@@ -71,7 +72,8 @@ class Selection:
         scale = SCALE_NAMES[own.normaliser]
         if own.scores:
             return f"{name_of(own.decided_by)}, {scale}"
-        return f"{MEASURES[own.measure].title}, {signal}, {scale}, T = {self.config.counted_epochs}"
+        name = titles(self.config.epochs).get(own.measure) or name_of(own.measure)
+        return f"{name}, {signal}, {scale}, T = {self.config.counted_epochs}"
 
     def rank(self, example: int) -> str:
         """Its place from the hardest among its part, in words; that it shares it, where it does."""

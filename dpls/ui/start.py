@@ -23,7 +23,7 @@ from dpls.recipe import (
     sized,
 )
 from dpls.runs.files import data_root, runs_root
-from dpls.ui import address, background, described, manage, store
+from dpls.ui import address, background, bring_model, described, manage, store
 from dpls.ui.form import Form
 from dpls.ui.frame import escape, loading_torch
 
@@ -57,6 +57,8 @@ def base_settings(base: str, lambda_min: float | None, images: int = 0) -> RunCo
         if run is None:
             raise UserError(f"there is no run {base[:40]!r} here to start from; choose a preset or another run")
         config = run.recipe()
+        if config.loaded and config.elsewhere:
+            config = continued(config)
     if lambda_min is None:
         return config
     settings = config.model_dump(mode="json")
@@ -65,6 +67,13 @@ def base_settings(base: str, lambda_min: float | None, images: int = 0) -> RunCo
         phases.insert(0, phases[0] | {"until": max(1, round(0.8 * phases[0]["until"]))})
     phases[-1]["factors"] = {"kind": "dpls", "lambda_min": lambda_min}
     return make_config(settings)
+
+
+def continued(config: RunConfig) -> RunConfig:
+    """The settings of a run of loaded weights, with a phase behind them in which it is trained on."""
+    more = max(5, config.epochs)
+    phases = [*config.model_dump(mode="json")["phases"], {"until": config.epochs + more}]
+    return make_config(config.model_dump(mode="json", exclude={"objective"}) | {"phases": phases})
 
 
 def form() -> None:
@@ -77,6 +86,7 @@ def form() -> None:
     config = _ask_settings(base, action)
     with action:
         offer(config, label)
+    bring_model.offer(config, label)
 
 
 def _ask_base() -> tuple[str, str]:
