@@ -24,7 +24,7 @@ def show_extremes(run: Run) -> None:
     known = s.difficulty[s.order]
     alike = int((known == np.nanmax(known)).sum())
     ties = f" {alike:,} are alike; shown are those with the highest loss." if alike > len(hardest) else ""
-    st.markdown(f"**Hardest**: {by} in the first {s.counted} epochs.{ties}{why}")
+    st.markdown(f"**Hardest**: {by} {s.span}.{ties}{why}")
     images.show(s, hardest, "hardest", one_row=True, then="pages/images.py")
     if planted and len(natural):
         st.markdown("**Hardest by nature**: nobody touched these.")

@@ -1,6 +1,7 @@
 """Weights that another program trained as a run: one model, a series, what is trained on from them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +259,87 @@ def test_images_of_other_classes_or_channels_are_named_with_both_shapes(trained:
     file = trained.files[-1]
     with pytest.raises(UserError, match=r"net_20.pt' normalises 1 channel, and these images have 3; set data to the"):
         load([file], BASE | {"data": {"source": {"kind": "photos"}, "limit": 100}}, tmp_path / "runs")
+
+
+OWN = """
+import torch
+from torch import nn
+{trap}
+
+class Mine(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.ReLU(), nn.Linear(24, classes))
+
+    def forward(self, x):
+        return self.inner(x)
+
+def make(classes):
+    return Mine(classes)
+
+def narrow(classes):
+    return Mine(classes - 1)
+
+def nothing():
+    return 3
+"""
+
+
+@pytest.fixture
+def own(trained: Trained, tmp_path: Path) -> Path:
+    """A folder with a file that builds a net, and the weights of one that a plain loop has trained; running the file
+    leaves a trace."""
+    (tmp_path / "mine.py").write_text(
+        OWN.format(trap=f"with open({str(tmp_path / 'trace')!r}, 'a') as file: file.write('x')")
+    )
+    dataset, _ = make_config(BASE | {"phases": [{"until": 1}]}).data(tmp_path / "images")
+    split = Split.of(dataset, TRAIN, torch.device("cpu"))
+    torch.manual_seed(0)
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.ReLU(), nn.Linear(24, 10))
+    optimiser = torch.optim.Adam(inner.parameters(), 0.01)
+    batch = split.batch(torch.arange(len(split)))
+    for _ in range(30):
+        optimiser.zero_grad()
+        F.cross_entropy(inner(batch.x), batch.y).backward()
+        optimiser.step()
+    torch.save({"net": {f"module.inner.{n}": t for n, t in inner.state_dict().items()}}, tmp_path / "mine.pt")
+    (tmp_path / "base.json").write_text(json.dumps(BASE | {"phases": [{"until": 1}]}))
+    return tmp_path
+
+
+def test_any_network_is_loaded_by_the_code_that_builds_it_from_a_terminal_alone(own: Path, capsys: Any) -> None:
+    from dpls.nets.foreign import own as registry
+
+    runs, net = ["--runs", str(own / "runs")], ["--net", f"{own / 'mine.py'}:make"]
+    assert main(["load", str(own / "mine.pt"), "--base", str(own / "base.json"), *net, *runs]) == 0
+    said = capsys.readouterr().out
+    run = Run(own / "runs" / said.split()[-1])
+    assert run.evaluation("clean_best")["accuracy"] > 0.5 and "make of a file of one's own" in said
+    traces = len((own / "trace").read_text())
+    registry._run.clear()
+    registry._built.clear()  # as in another process
+    again = ["evaluate", run.id, "--attack", "pgd2", *runs]
+    assert main(again) == 2
+    assert "which is run only where a terminal names it: add --net FILE.py:make" in capsys.readouterr().err
+    more = ["train", str(run.config_file), "--set", "objective.kind=standard", "--set", 'phases.1={"until": 2}', *runs]
+    assert main(more) == 2 and len((own / "trace").read_text()) == traces
+    assert main([*again, *net]) == 0 and main([*more, *net]) == 0
+    (own / "mine.py").write_text((own / "mine.py").read_text() + "# changed\n")
+    registry._run.clear()
+    registry._built.clear()
+    assert main([*again, *net]) == 2
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        ("narrow", "inner.2.weight|3.weight has shape"),
+        ("nothing", r"nothing\(10\) gives int, not a torch.nn.Module; mend it"),
+        ("gone", "has no function 'gone'; write --net FILE.py:function"),
+        ("", "does not name a function of a file"),
+    ],
+)
+def test_a_function_that_builds_no_such_network_is_said(own: Path, function: str, sentence: str, capsys: Any) -> None:
+    command = ["load", str(own / "mine.pt"), "--base", str(own / "base.json"), "--runs", str(own / "runs")]
+    assert main([*command, "--net", f"{own / 'mine.py'}:{function}"]) == 2
+    assert re.search(sentence, capsys.readouterr().err)

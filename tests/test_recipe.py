@@ -13,6 +13,7 @@ from pydantic_core import to_jsonable_python
 from dpls.attacks import PGD
 from dpls.component import Component, canonical
 from dpls.errors import UserError
+from dpls.nets.networks import SmallCNN
 from dpls.recipe import (
     ENGINE,
     Optimiser,
@@ -196,7 +197,7 @@ def test_annealing_rises_then_falls_to_zero(part: float, epochs: int, warmup: in
 
 def test_setting_a_kind_replaces_the_component() -> None:
     config = make_config(override(PAPER, ["net.kind=small_cnn", "net.width=8"]))
-    assert config.net.model_dump() == {"normalise": True, "kind": "small_cnn", "width": 8}
+    assert config.net == SmallCNN(width=8)
 
 
 # path=value
@@ -242,7 +243,7 @@ REFUSED = {
     "phases.1=5": "it has settings inside; set one of them: phases.1.average, phases.1.factors",
     "data.source=digits": "data.source = 'digits' is not allowed: it has settings inside; set data.source.kind=cifar10 or cifar100 or digits",
     "net=null": "net = null is not allowed: it has settings inside; set net.kind=preact_resnet18 or small_cnn",
-    "net.depth=10": "net has no setting 'depth'; choose from kind, normalise, width; or set net.kind=wide_resnet first",
+    "net.depth=10": "net has no setting 'depth'; choose from kind, normalise, pixel_mean, pixel_std, width; or set net.kind=wide_resnet first",
     "phases.1.factors.how=permuted": "or set phases.1.factors.kind=control first, which has it",
     "phases.1.objective.attack.steps=3": "does not say what it is; set phases.1.objective.kind first: awp, fgsm_rs, mart",
     "phases.1.subset.share=0.1": "phases.1.subset.which is missing; it must be given",

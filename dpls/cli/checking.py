@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from dpls.cli.making import DETACH, RUN, Command, add_set
+from dpls.cli.making import DETACH, RUN, Command, add_net, add_set
 from dpls.runs.folder import find_run
 
 
@@ -15,6 +15,7 @@ def add(command: Command, first: str) -> None:
     if first == "evaluate":
         _describe_attacks(evaluate)
     add_set(evaluate, "--set eps=4/255 --set step=2/255")
+    add_net(evaluate)
     evaluate.add_argument(
         "--checkpoint", metavar="WHICH", default="best", help="best, last, average or an epoch (default: best)"
     )

@@ -4,7 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
-from dpls.cli.making import DETACH, Command, add_set, say, work_on
+from dpls.cli.making import DETACH, Command, add_net, add_set, say, work_on
 
 
 def add(command: Command) -> None:
@@ -20,6 +20,7 @@ def add(command: Command) -> None:
         "--base", metavar="PRESET-OR-FILE", help="whose images, eps, attacks and evaluations (default: the defaults)"
     )
     add_set(load, "--set data.source.kind=cifar10 --set net.shortcut=raw")
+    add_net(load)
     load.add_argument("--attacked", action="store_true", help="look at attacked images, too, by objective.attack")
     load.add_argument("--entry", metavar="NAME", default="", help="which network of files that hold several, as ema")
     load.add_argument("--label", metavar="TEXT", help="a name of your own for the run (default: that of the last file)")
@@ -34,7 +35,7 @@ def _load(args: argparse.Namespace) -> int:
 
     base = read_settings(args.base) if args.base else {}
     files = files_of(args.files)
-    loaded = load(files, base, args.runs, args.set, entry=args.entry, attacked=args.attacked)
+    loaded = load(files, base, args.runs, args.set, entry=args.entry, attacked=args.attacked, own=args.own)
     say(loaded.said)
     label = re.sub(r"\s+", " ", args.label) if args.label is not None else files[-1].stem
     run = submit(loaded.config, args.runs, label, loaded=loaded.files)

@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if args.runs.is_file():
             raise UserError(f"{str(args.runs)!r} is a file; --runs, and DPLS_RUNS, take a folder of runs")
+        _run_own(args)
         return int(args.command(args))
     except UserError as error:
         print(f"dpls: {error}", file=sys.stderr)
@@ -36,6 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = f"the disk is full ({error}); make room" if error.errno in FULL else f"cannot read or write: {error}"
         print(f"dpls: {short(what)}", file=sys.stderr)
         return 2
+
+
+def _run_own(args: argparse.Namespace) -> None:
+    """Runs the file of a network of one's own, where the command line names one: here, and nowhere else."""
+    args.own = None
+    if getattr(args, "net", None):
+        if getattr(args, "detach", False):
+            raise UserError("--detach leaves the work to a process that runs no code of yours; leave it out with --net")
+        from dpls.nets.foreign.own import run_file
+
+        args.own = run_file(args.net)
 
 
 class _Parser(argparse.ArgumentParser):

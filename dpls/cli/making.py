@@ -29,6 +29,7 @@ def add(command: Command, first: str) -> None:
     add_set(train, "--set phases.1.factors.lambda_min=0.7")
     train.add_argument("--label", metavar="TEXT", default="", type=_one_line, help="a name of your own for the run")
     train.add_argument("--detach", action="store_true", help=DETACH)
+    add_net(train)
     if first == "train":
         _describe_presets(train)
     experiment = command(
@@ -41,12 +42,23 @@ def add(command: Command, first: str) -> None:
         _compare_arguments(compare)
     work = command("work", _work, "work on a run directory: start or resume it")
     work.add_argument("directory", type=Path, metavar="DIR", help="e.g. runs/2026-01-31_101500_ab12")
+    add_net(work)
     work.add_argument("--if-queued", action="store_true", help="only if it still waits; then what else waits")
 
 
 def add_set(command: argparse.ArgumentParser, example: str) -> None:
     """The option that changes settings, as every command has it."""
     command.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help=f"e.g. {example}")
+
+
+def add_net(command: argparse.ArgumentParser) -> None:
+    """The option that names a network known nowhere here."""
+    command.add_argument(
+        "--net",
+        metavar="FILE.py:FUNCTION",
+        help="a network of your own: runs the code of FILE.py, whose FUNCTION gives a torch.nn.Module for a number of"
+        " classes; it takes images in [0, 1]",
+    )
 
 
 def _describe_presets(train: argparse.ArgumentParser) -> None:

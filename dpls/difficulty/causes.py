@@ -73,8 +73,9 @@ def found_by_measures(
 
 
 def epochs_in(train: pd.DataFrame) -> int:
-    """T, as the rows of a per-example table tell: in how many epochs the example that was seen most was seen."""
-    return int(train["visits"].max())
+    """T, as the rows of a per-example table tell: in how many epochs the example that was seen most was seen; several
+    where it does not say."""
+    return int(train["visits"].max()) if "visits" in train else 2
 
 
 def measures_in(train: pd.DataFrame) -> Iterator[tuple[str, bool, NDArray[np.floating]]]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from dpls.data.split import Split
 from dpls.difficulty.verdict import chance_of
+from dpls.errors import UserError
 from dpls.nets.frozen import frozen_eval, is_right
 from dpls.nets.networks import Net
 from dpls.randomness import generator
@@ -50,7 +51,29 @@ def doubts(config: RunConfig, train: Split, classes: int, net: nn.Module, assign
     return said
 
 
+@torch.no_grad()
+def check_answers(net: nn.Module, train: Split, classes: int, name: str) -> None:
+    """Refuses a network of one's own that does not give a logit for each class, or whose eval mode is not its own when
+    its batch norms are folded. ``name``: of the function that built it."""
+    x = train.take(torch.arange(min(4, len(train)))).batch(torch.arange(min(4, len(train)))).x
+    try:
+        plain = net.eval()(x)
+        folded = frozen_eval(net)(x)
+    except Exception as error:
+        raise UserError(f"the network of {name} fails on images {tuple(x.shape)} ({error}); mend it") from None
+    if not isinstance(plain, torch.Tensor) or plain.shape != (len(x), classes):
+        shape = tuple(plain.shape) if isinstance(plain, torch.Tensor) else type(plain).__name__
+        raise UserError(f"the network of {name} answers {shape}, and logits {(len(x), classes)} are needed; mend it")
+    if not torch.allclose(plain, folded, rtol=1e-3, atol=1e-3):
+        raise UserError(
+            f"the network of {name} computes otherwise once its batch norms are folded into the convolutions before"
+            " them; keep those that share layers out of one nn.Sequential"
+        )
+
+
 def _alternatives(net: Net, assignments: Sequence[str]) -> Iterator[tuple[str, Net]]:
+    if not net.is_chosen:
+        return
     given = {assignment.partition("=")[0].strip() for assignment in assignments}
     for name, values in UNSHOWN:
         now = getattr(net, name, None)

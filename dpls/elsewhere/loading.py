@@ -13,12 +13,13 @@ from dpls.attacks import PGD
 from dpls.component import digest
 from dpls.data import TRAIN
 from dpls.data.split import Split
-from dpls.elsewhere.doubts import doubts
+from dpls.elsewhere.doubts import check_answers, doubts
 from dpls.errors import UserError
 from dpls.methods import Elsewhere
 from dpls.methods.objective import Adversarial
 from dpls.nets.foreign.fitting import fitted, network_of
 from dpls.nets.foreign.layouts import Recognised
+from dpls.nets.foreign.own import Named
 from dpls.nets.foreign.reading import Weights, read_weights
 from dpls.nets.weights import hash_of
 from dpls.randomness import generator
@@ -71,16 +72,18 @@ def load(
     assignments: Sequence[str] = (),
     entry: str = "",
     attacked: bool = False,
+    own: Named | None = None,
 ) -> Loaded:
     """Files of one network, an epoch each, as a run. A UserError in one sentence where they are none.
 
     base: settings that say of what images, and how it is evaluated; assignments: ``path=value``, changes of these.
-    entry: which network of a file that holds several. attacked: looks at attacked images, too.
+    entry: which network of a file that holds several. attacked: looks at attacked images, too. own: the
+    function that builds the network, where it is none known here.
     """
     said: list[str] = []
-    first = read_weights(files[0], entry)
-    recognised = network_of(first)
-    settings = _settings(first, recognised, base, len(files))
+    first = read_weights(files[0], entry, whole=own is not None)
+    recognised = None if own else network_of(first)
+    settings = _settings(_net_of(first, recognised, own), base, len(files))
     if any(assignment.strip().startswith("net.pixel_") for assignment in assignments):
         settings["net"].pop("normalise", None)
     config = make_config(override(settings, list(assignments), say=said.append))
@@ -95,10 +98,13 @@ def load(
     )
 
     def state_of(file: Path) -> dict[str, Tensor]:
-        return fitted(first if file == files[0] else read_weights(file, entry), recognised, config.net, net)
+        weights = first if file == files[0] else read_weights(file, entry, whole=own is not None)
+        return fitted(weights, recognised, config.net, net)
 
     weights = digest(*(hash_of(state_of(file)) for file in files))
     net.load_state_dict(state_of(files[-1]))
+    if own:
+        check_answers(net, train, len(dataset.classes), own.function)
     said += [_found(first, recognised, config), *doubts(config, train, len(dataset.classes), net, assignments)]
     held = {loaded_name(n): partial(_bytes_of, state_of, file, n) for n, file in enumerate(files, 1)}
     return Loaded(_of_elsewhere(config, weights, files, attacked), held, tuple(said))
@@ -108,13 +114,17 @@ def _bytes_of(state_of: Callable[[Path], dict[str, Tensor]], file: Path, epoch: 
     return as_bytes(state_of(file), epoch)
 
 
-def _settings(weights: Weights, recognised: Recognised, base: Mapping[str, Any], epochs: int) -> dict[str, Any]:
-    """Those of the base, with the network that the file is of, and nothing of how the base would have trained."""
-    net = dict(recognised.settings)
-    if weights.mean is not None and weights.std is not None:
-        net |= {"pixel_mean": list(weights.mean), "pixel_std": list(weights.std)}
-    else:
-        net |= {"normalise": False}
+def _net_of(weights: Weights, recognised: Recognised | None, own: Named | None) -> dict[str, Any]:
+    """Settings of the network that a file is of, with what it says of pixels."""
+    if recognised is None:
+        return {"kind": "own", **(own._asdict() if own else {})}
+    if weights.mean is None or weights.std is None:
+        return recognised.settings | {"normalise": False}
+    return recognised.settings | {"pixel_mean": list(weights.mean), "pixel_std": list(weights.std)}
+
+
+def _settings(net: dict[str, Any], base: Mapping[str, Any], epochs: int) -> dict[str, Any]:
+    """Those of the base with this network, and nothing of how the base would have trained."""
     left = {name: value for name, value in base.items() if name not in ("net", "phases", "schedule", "attack_warmup")}
     difficulty = {} if epochs > 1 else {"difficulty": {"measure": "el2n"}}  # of one look 0-1 knows two values alone
     return left | difficulty | {"net": net, "phases": [{"until": epochs}]}
@@ -139,7 +149,7 @@ def _of_elsewhere(config: RunConfig, weights: str, files: Sequence[Path], attack
     return config.model_copy(update={"objective": objective, "phases": phases})
 
 
-def _found(weights: Weights, recognised: Recognised, config: RunConfig) -> str:
+def _found(weights: Weights, recognised: Recognised | None, config: RunConfig) -> str:
     """What the file holds, where in it, and what was taken of pixels and shortcuts."""
     where = f", its entry {weights.entry!r}" if weights.entry else ""
     others = f" ({', '.join(weights.others)} left alone)" if weights.others else ""
@@ -148,4 +158,5 @@ def _found(weights: Weights, recognised: Recognised, config: RunConfig) -> str:
         pixels = "pixels are normalised by the mean and deviation that stand in the settings of net"
     elif net.normalise:
         pixels = "pixels are normalised by the training images' mean and deviation"
-    return f"{weights.file.name}{where}{others}: {recognised.title}; {pixels}"
+    what = recognised.title if recognised else getattr(net, "title", "")
+    return f"{weights.file.name}{where}{others}: {what}; {pixels}"

@@ -74,13 +74,19 @@ class Architecture(Component):
         import torch
         from torch import nn
 
-        from dpls.nets.layers import Normalise, initialise
+        from dpls.nets.layers import Normalise
 
         mean, std = self.statistics(channels, statistics)
         with torch.random.fork_rng(devices=[]):  # torch draws weights of its own first; nobody else shall notice
             net = nn.Sequential(Normalise(mean, std), *self.layers(channels, classes))
-        initialise(net, generator)
+        self.draw(net, generator)
         return net
+
+    def draw(self, net: "nn.Module", generator: "torch.Generator") -> None:
+        """Initial weights."""
+        from dpls.nets.layers import initialise
+
+        initialise(net, generator)
 
 
 class PreActivation(Architecture):
@@ -160,6 +166,28 @@ class SmallCNN(Architecture):
         return [*layers, GlobalMean(), nn.Linear(channels, classes)]
 
 
+class OwnNet(Architecture):
+    """A network that a function of somebody's own file builds; that file is run only where a terminal names it."""
+
+    is_chosen: ClassVar[bool] = False
+    kind: Literal["own"] = "own"
+    normalise: bool = Field(False, description="subtract the training images' mean and divide by their deviation first")
+    code: str = Field(pattern="^[0-9a-f]{20}$", description="hash of the file")
+    function: str = Field(max_length=100, description="in it, from the number of classes to a module")
+
+    @property
+    def title(self) -> str:
+        return f"{self.function} of a file of one's own"
+
+    def layers(self, channels: int, classes: int) -> "list[nn.Module]":  # noqa: ARG002
+        from dpls.nets.foreign.own import build
+
+        return [build(self.code, self.function, classes)]
+
+    def draw(self, net: "nn.Module", generator: "torch.Generator") -> None:
+        """Nothing: what it begins with is its own affair."""
+
+
 class UnknownNet(Architecture):
     """A network of somebody's own training loop: its weights never came here."""
 
@@ -171,4 +199,4 @@ class UnknownNet(Architecture):
         raise UserError("this network is known to the loop that trained it alone; nothing here can build it")
 
 
-Net = Annotated[WideResNet | PreActResNet18 | SmallCNN | UnknownNet, Field(discriminator="kind")]
+Net = Annotated[WideResNet | PreActResNet18 | SmallCNN | OwnNet | UnknownNet, Field(discriminator="kind")]

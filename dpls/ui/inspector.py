@@ -47,13 +47,14 @@ def _draw(s: Selection, order: NDArray[np.int64], example: int) -> None:
     with right:
         _probabilities(s, example)
         _soft_label(s, example)
-    st.markdown("**Probability of its label, epoch by epoch**")
-    st.plotly_chart(
-        _trail(s, example),
-        key="trail",
-        config={"displayModeBar": False},
-        alt=f"Probability of the label of image {example} by epoch",
-    )
+    if s.epochs > 1:
+        st.markdown("**Probability of its label, epoch by epoch**")
+        st.plotly_chart(
+            _trail(s, example),
+            key="trail",
+            config={"displayModeBar": False},
+            alt=f"Probability of the label of image {example} by epoch",
+        )
     _measures(s, example)
 
 
@@ -128,7 +129,7 @@ def _measures(s: Selection, example: int) -> None:
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
-        height=283,
+        height=3 + 35 * (1 + min(7, len(rows))),
         column_config={
             "clean": number,
             "harder than": share,

@@ -61,7 +61,7 @@ def _in_families(rows: Sequence[dict[str, Any]]) -> list[int]:
     for family in families(rows):
         marks = ["┌ ", *["│ "] * (len(family) - 2), "└ "] if len(family) > 1 else [""]
         for place, mark, epochs in zip(family, marks, shared_epochs([rows[p] for p in family]), strict=True):
-            rows[place] |= {"bracket": mark, "shared": f"1-{epochs}" if epochs else ""}
+            rows[place] |= {"bracket": mark, "shared": (f"1-{epochs}" if epochs > 1 else "1") if epochs else ""}
     return [place for family in families(rows) for place in family]
 
 

@@ -154,7 +154,7 @@ def by_group(view: View) -> None:
 
 def _whose(s: Selection) -> str:
     placed = "" if s.part == TRAIN else ", seen on these images, which were not trained on"
-    return f"Difficulty by {s.measure_name} over the first {s.counted} epochs{placed}; equal ones by their mean loss."
+    return f"Difficulty by {s.measure_name} {s.span}{placed}; equal ones by their mean loss."
 
 
 def _selection(view: View) -> Selection:

@@ -55,6 +55,11 @@ class Selection:
         return name + (", attacked" if self.adversarial else "")
 
     @property
+    def span(self) -> str:
+        """Over what it was counted, in words."""
+        return f"in the first {self.counted} epochs" if self.counted > 1 else "after one epoch"
+
+    @property
     def is_imported(self) -> bool:
         return store.is_imported(self.measure)
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from dpls.errors import UserError
 from dpls.fields import kind_of
 from dpls.nets.foreign.layouts import Layout, Recognised, recognise, theirs
-from dpls.nets.foreign.reading import Weights
-from dpls.nets.networks import Architecture
+from dpls.nets.foreign.reading import Weights, bare
+from dpls.nets.networks import Architecture, OwnNet
 
 SHOWN = ("depth", "width", "final_norm")
 """Settings of a network that shapes depend on."""
@@ -39,10 +39,10 @@ def fitted(
             f" net.kind={recognised.settings['kind']}"
         )
     layout = recognised.layout if recognised else None
-    names, expected = theirs(layout, architecture), net.state_dict()
-    found: dict[str, Tensor] = {}
+    expected, found = net.state_dict(), dict[str, Tensor]()
+    names = _names(layout, architecture, expected)
     for name, place in expected.items():
-        called = _called(name, names)
+        called = names.get(name, name)
         if name in ("0.mean", "0.std"):
             found[name] = place
         elif called in weights.tensors:
@@ -54,7 +54,7 @@ def fitted(
                 f"{str(weights.file)!r} lacks {called}, which {_in_words(architecture)} has with shape"
                 f" {tuple(place.shape)}; set the net it is of, or save all of it"
             )
-    _refuse_others(weights, {_called(name, names) for name in expected}, layout, architecture)
+    _refuse_others(weights, {names.get(name, name) for name in expected}, layout, architecture)
     return found
 
 
@@ -65,9 +65,17 @@ def _in_words(architecture: Architecture) -> str:
     return str(settings["kind"]) + (f" ({', '.join(shown)})" if shown else "")
 
 
-def _called(name: str, names: Mapping[str, str]) -> str:
-    layer, _, tensor = name.rpartition(".")
-    return f"{names[layer]}.{tensor}" if layer in names else name
+def _names(layout: Layout | None, architecture: Architecture, expected: Mapping[str, Tensor]) -> dict[str, str]:
+    """{name of a tensor here: what the file calls it}; those that are called alike may be left out."""
+    if isinstance(architecture, OwnNet):
+        inside = {name: tensor for name, tensor in expected.items() if name not in ("0.mean", "0.std")}
+        return dict(zip(inside, bare(inside), strict=True))
+    layers, names = theirs(layout, architecture), {}
+    for name in expected:
+        layer, _, tensor = name.rpartition(".")
+        if layer in layers:
+            names[name] = f"{layers[layer]}.{tensor}"
+    return names
 
 
 def _checked(weights: Weights, called: str, place: Tensor, architecture: Architecture) -> Tensor:

@@ -38,8 +38,9 @@ class Weights(NamedTuple):
     others: tuple[str, ...] = ()
 
 
-def read_weights(file: Path, entry: str = "") -> Weights:
-    """A network's weights. ``entry``: where the file holds several. A UserError in one sentence where it holds none."""
+def read_weights(file: Path, entry: str = "", whole: bool = False) -> Weights:
+    """A network's weights. ``entry``: where the file holds several. ``whole``: leaves statistics of pixels among them.
+    A UserError in one sentence where it holds none."""
     content = _content(file)
     found = dict(_states(content))
     if not found:
@@ -52,8 +53,8 @@ def read_weights(file: Path, entry: str = "") -> Weights:
             f"{str(file)!r} holds several networks: {', '.join(sorted(found))}; choose one with --entry NAME"
         )
     name = name if name in found else next(iter(found))
-    tensors, mean, std = _without_statistics(found[name])
-    return Weights(file, _bare(tensors), mean, std, name, tuple(sorted(found.keys() - {name})))
+    tensors, mean, std = (found[name], None, None) if whole else _without_statistics(found[name])
+    return Weights(file, bare(tensors), mean, std, name, tuple(sorted(found.keys() - {name})))
 
 
 def _content(file: Path) -> Any:
@@ -111,7 +112,7 @@ def _as_state(content: Any) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
         return {}
     tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
-    return tensors if any("." in name for name in tensors) else {}
+    return tensors if any("." in name or name == "weight" for name in tensors) else {}
 
 
 def _what_instead(content: Any) -> str:
@@ -144,9 +145,9 @@ def _by_channel(tensor: Tensor) -> tuple[float, ...]:
     return tuple(tensor.float().flatten().tolist())
 
 
-def _bare(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def bare(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Without what every name begins with: module., _orig_mod., model. and whatever else was wrapped around a net."""
-    bare = {name: tensor for name, tensor in tensors.items() if name not in COUNTERS}
-    while len(heads := {name.partition(".")[0] for name in bare}) == 1 and all("." in name for name in bare):
-        bare = {name.removeprefix(f"{next(iter(heads))}."): tensor for name, tensor in bare.items()}
-    return bare
+    found = {name: tensor for name, tensor in tensors.items() if name not in COUNTERS}
+    while len(heads := {name.partition(".")[0] for name in found}) == 1 and all("." in name for name in found):
+        found = {name.removeprefix(f"{next(iter(heads))}."): tensor for name, tensor in found.items()}
+    return found
