@@ -13,7 +13,10 @@ WAITING = ("queued", "blocked")
 
 def check_trains_here(run: Run) -> None:
     """Refuses a run that somebody's own training loop records: no worker can go on with it."""
-    config = run.recipe()
+    try:
+        config = run.recipe()
+    except UserError:
+        return  # whoever works on it says in its log what is wrong with it
     if not config.net.is_known:
         raise UserError(
             f"run {run.id} was {config.objective.title}, and the loop that trains it goes on with it:"
