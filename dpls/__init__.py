@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from dpls.methods.labels import soft_labels as dpls_labels
     from dpls.runs.sidecar import read_factors as read_factors
 
+__version__ = "0.2.0"
+"""The one place it stands; CHANGELOG.md and CITATION.cff are held to it by a test."""
+
 _PUBLIC = {
     "DifficultyTracker": ("dpls.difficulty.record", "DifficultyTracker"),
     "dpls_labels": ("dpls.methods.labels", "soft_labels"),

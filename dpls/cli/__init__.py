@@ -5,4 +5,5 @@ making     train, experiment, compare, work
 checking   evaluate, bench, doctor
 looking    runs, export, scores
 settings   settings
+serving    app
 """
