@@ -28,13 +28,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dpls.difficulty.record import DifficultyTracker as DifficultyTracker
+    from dpls.machine import VERSION as __version__
     from dpls.methods.labels import lambda_min_for as lambda_min_for
     from dpls.methods.labels import smoothing_factors as smoothing_factors
     from dpls.methods.labels import soft_labels as dpls_labels
     from dpls.runs.sidecar import read_factors as read_factors
-
-__version__ = "0.2.0"
-"""The one place it stands; CHANGELOG.md and CITATION.cff are held to it by a test."""
 
 _PUBLIC = {
     "DifficultyTracker": ("dpls.difficulty.record", "DifficultyTracker"),
@@ -42,8 +40,9 @@ _PUBLIC = {
     "lambda_min_for": ("dpls.methods.labels", "lambda_min_for"),
     "read_factors": ("dpls.runs.sidecar", "read_factors"),
     "smoothing_factors": ("dpls.methods.labels", "smoothing_factors"),
+    "__version__": ("dpls.machine", "VERSION"),
 }
-__all__ = ["DifficultyTracker", "dpls_labels", "lambda_min_for", "read_factors", "smoothing_factors"]
+__all__ = ["DifficultyTracker", "__version__", "dpls_labels", "lambda_min_for", "read_factors", "smoothing_factors"]
 
 
 def __getattr__(name: str) -> object:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from dpls import __version__
 from dpls.cli import checking, looking, making, serving, settings
 from dpls.cli.serving import EXTRA
 from dpls.disk import FULL
 from dpls.errors import UserError, short
+from dpls.machine import VERSION
 from dpls.runs.files import runs_root
 
 
@@ -57,7 +57,7 @@ def parser(first: str) -> argparse.ArgumentParser:
         prog="dpls" if called == "dpls" else "python -m dpls",
         description="Difficulty proportional label smoothing, per example.",
     )
-    found.add_argument("--version", action="version", version=f"dpls-lab {__version__}")
+    found.add_argument("--version", action="version", version=f"dpls-lab {VERSION}")
     commands = found.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, function: object, help: str) -> argparse.ArgumentParser:
