@@ -21,7 +21,7 @@ def add(command: Command) -> None:
     runs.add_argument("--trust", action="store_true", help="of one: what speaks for and against its robust accuracies")
     export = command("export", _export, "write a run's per-example table")
     export.add_argument("run", metavar="RUN", help=RUN)
-    export.add_argument("--factors", action="store_true", help="training images alone: id, hash, difficulty, factor")
+    export.add_argument("--factors", action="store_true", help="training images alone: whose, difficulty, factor")
     export.add_argument("--to", type=Path, required=True, metavar="FILE", help="a .csv, .parquet or .npz file")
     scores = command("scores", _scores, "show scores computed elsewhere like a measure, in all runs on these images")
     scores.add_argument("run", metavar="RUN", help=RUN)
@@ -79,11 +79,12 @@ def _export(args: argparse.Namespace) -> int:
     if args.to.is_dir() or not args.to.parent.is_dir():
         reason = "is a folder" if args.to.is_dir() else f"lies in {str(args.to.parent)!r}, which is no folder"
         raise UserError(f"cannot export to {str(args.to)!r}: it {reason}; choose a .csv, .parquet or .npz file")
-    table = find_run(args.runs, args.run).examples()
+    run = find_run(args.runs, args.run)
+    table = run.examples()
     if args.factors:
-        from dpls.runs.sidecar import sidecar
+        from dpls.runs.sidecar import file_hashes, sidecar
 
-        table = sidecar(table)
+        table = sidecar(table, file_hashes(run))
     match args.to.suffix:
         case ".csv":
             table.to_csv(args.to, index=False)
