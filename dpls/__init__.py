@@ -8,6 +8,7 @@ recorded      the finished runs and experiments the app opens on
 experiments   plans of runs, and what their outcomes say: a file a kind
 jobs          from a configuration to a finished run: who starts workers, when, and what they do
 training      THE MAIN PATH: train() reads like Algorithm 1; learner, checkpoints
+reports       a run as one file of HTML that opens offline
 runs          the run directory, the per-example table, a run in words
 recipe        RunConfig, presets, identity; loads no torch, nor does any setting below
 evaluations   which examples a net gets right, chunk by chunk; with what interval

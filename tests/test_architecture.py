@@ -25,6 +25,7 @@ ROOMS = (
     "experiments",
     "jobs",
     "training",
+    "reports",
     "runs",
     "recipe",
     "evaluations",
@@ -153,6 +154,7 @@ LIGHT = (
     "dpls.experiments.figures",
     "dpls.difficulty.verdict",
     "dpls.charts",
+    "dpls.reports",
     "dpls.cli.main",
 )
 """What pages and commands use without torch. One interpreter imports them all, in turn, and names the first that brings it."""

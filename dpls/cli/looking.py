@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from dpls.cli.making import RUN, Command
 from dpls.errors import UserError
+from dpls.runs.directory import Run
+from dpls.runs.files import data_root, write_whole
 from dpls.runs.folder import find_run, list_runs
 
 if TYPE_CHECKING:
@@ -14,15 +16,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+FILES = ".csv, .parquet, .npz or .html"
+
+
 def add(command: Command) -> None:
     runs = command("runs", _runs, "list the runs, or report on one")
     runs.add_argument("run", metavar="RUN", nargs="?", help=RUN)
     runs.add_argument("--json", action="store_true", help="everything, for programs")
     runs.add_argument("--trust", action="store_true", help="of one: what speaks for and against its robust accuracies")
-    export = command("export", _export, "write a run's per-example table")
+    export = command("export", _export, "write a run's per-example table, or all of it as a report of one file")
     export.add_argument("run", metavar="RUN", help=RUN)
     export.add_argument("--factors", action="store_true", help="training images alone: whose, difficulty, factor")
-    export.add_argument("--to", type=Path, required=True, metavar="FILE", help="a .csv, .parquet or .npz file")
+    export.add_argument("--to", type=Path, required=True, metavar="FILE", help=f"a {FILES} file; .html: the report")
     scores = command("scores", _scores, "show scores computed elsewhere like a measure, in all runs on these images")
     scores.add_argument("run", metavar="RUN", help=RUN)
     scores.add_argument(
@@ -74,12 +79,30 @@ def _eps(evaluation: dict[str, Any]) -> str:
 
 
 def _export(args: argparse.Namespace) -> int:
-    import numpy as np
-
     if args.to.is_dir() or not args.to.parent.is_dir():
         reason = "is a folder" if args.to.is_dir() else f"lies in {str(args.to.parent)!r}, which is no folder"
-        raise UserError(f"cannot export to {str(args.to)!r}: it {reason}; choose a .csv, .parquet or .npz file")
+        raise UserError(f"cannot export to {str(args.to)!r}: it {reason}; choose a {FILES} file")
     run = find_run(args.runs, args.run)
+    if args.to.suffix == ".html":
+        _write_report(run, args)
+    else:
+        _write_table(run, args)
+    return 0
+
+
+def _write_report(run: Run, args: argparse.Namespace) -> None:
+    if args.factors:
+        raise UserError("--factors writes a table; choose a .csv, .parquet or .npz file")
+    from dpls.reports import document
+
+    text = document(run, data_root(args.runs))
+    write_whole(args.to, text)
+    print(f"{args.to}: {len(text.encode()) / 1000:,.0f} kB, opens in any browser, offline")
+
+
+def _write_table(run: Run, args: argparse.Namespace) -> None:
+    import numpy as np
+
     table = run.examples()
     if args.factors:
         from dpls.runs.sidecar import file_hashes, sidecar
@@ -93,11 +116,8 @@ def _export(args: argparse.Namespace) -> int:
         case ".npz":
             np.savez_compressed(args.to, allow_pickle=False, **{str(n): _plain(c) for n, c in table.items()})
         case suffix:
-            raise UserError(
-                f"cannot export to {suffix or 'a file without an ending'}; choose a .csv, .parquet or .npz file"
-            )
+            raise UserError(f"cannot export to {suffix or 'a file without an ending'}; choose a {FILES} file")
     print(f"{len(table):,} examples written to {args.to}")
-    return 0
 
 
 def _plain(column: "pd.Series") -> "np.ndarray":

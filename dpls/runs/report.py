@@ -153,16 +153,16 @@ def difference(first: Run, second: Run, evaluation: str) -> intervals.Difference
 
 def settings_that_differ(first: RunConfig, second: RunConfig) -> list[tuple[str, str, str]]:
     """(path, value of the first, value of the second), by path."""
-    a, b = (_flat(config.model_dump(mode="json"), "") for config in (first, second))
+    a, b = (flat(config.model_dump(mode="json"), "") for config in (first, second))
     return [(path, a.get(path, "-"), b.get(path, "-")) for path in sorted(a | b) if a.get(path) != b.get(path)]
 
 
-def _flat(value: Any, path: str) -> dict[str, str]:
+def flat(value: Any, path: str) -> dict[str, str]:
     if isinstance(value, Mapping) or (isinstance(value, list) and value):
         entries = value.items() if isinstance(value, Mapping) else enumerate(value)
         found: dict[str, str] = {}
         for name, part in entries:
-            found |= _flat(part, f"{path}.{name}" if path else str(name))
+            found |= flat(part, f"{path}.{name}" if path else str(name))
         return found
     return {path: "none" if value is None else str(value)}
 
@@ -228,11 +228,11 @@ def report(run: Run, count: int = 10) -> str:
     table = run.examples()
     lines = ["", f"Run {run.id}  {run.label()}".rstrip(), "", *_accuracies(run), "", *_believed(run, table)]
     lines += _hardest(table, count, run.recipe().difficulty.scores_name)
-    train = _train(table)
+    train = scored(table)
     return "\n".join([*lines, "", *causes.of_difficulty(train), "", *causes.of_measures(train)]).rstrip() + "\n"
 
 
-def _train(table: pd.DataFrame) -> pd.DataFrame:
+def scored(table: pd.DataFrame) -> pd.DataFrame:
     """The training rows, without those whose label is a pseudo-label: nobody planted these."""
     return table[(table["split"] == "train") & (table["cause"] != PSEUDO)]
 
@@ -253,7 +253,7 @@ def _accuracies(run: Run) -> list[str]:
 
 def verdict_on(run: Run, table: pd.DataFrame) -> Verdict:
     """May the difficulty in a run's table be believed?"""
-    config, train = run.recipe(), _train(table)
+    config, train = run.recipe(), scored(table)
     record = signals_of(run.dynamics(min(config.counted_epochs, len(run.metrics()))), config.difficulty.adversarial)
     mine = {name: rows[:, train["id"].to_numpy()] for name, rows in record.items()}
     measure = config.difficulty.measure
