@@ -1,7 +1,8 @@
 """Which images are hard, whether that may be believed, and how their labels are smoothed."""
 
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from dpls.reports.parts import badge, drawn, escape, listed, paragraph, picture,
 from dpls.runs import report
 from dpls.runs.directory import Run
 
+Row: TypeAlias = dict[Hashable, Any]
+"""Of the per-example table, by column."""
 SHOWN = 36
 COLUMNS = ("id", "label", "network says", "difficulty", "factor", "planted", "file")
 
@@ -68,7 +71,7 @@ def distribution(config: RunConfig, examples: pd.DataFrame) -> str:
 
 def hardest(examples: pd.DataFrame, images: NDArray[np.uint8] | None) -> str:
     """As pictures where they are at hand, else as a table."""
-    rows: list[dict[str, Any]] = report.hardest(examples, SHOWN).to_dict("records")
+    rows: list[Row] = report.hardest(examples, SHOWN).to_dict("records")
     title = f"The {len(rows)} hardest training images"
     said = "Equal difficulty is ordered by mean loss."
     if images is None:
@@ -83,16 +86,16 @@ def hardest(examples: pd.DataFrame, images: NDArray[np.uint8] | None) -> str:
     return section(title, paragraph(f"{legend} {said}", "soft"), f'<div class="tiles">{tiles}</div>')
 
 
-def _cells(row: dict[str, Any]) -> list[object]:
+def _cells(row: Row) -> list[object]:
     numbers = (f"{row['difficulty']:.3f}", f"{row['factor']:.3f}")
     return [row["id"], row["class"], row.get("predicted", ""), *numbers, row["cause"], row["path"]]
 
 
-def _alt(row: dict[str, Any]) -> str:
+def _alt(row: Row) -> str:
     return f"image {row['id']}, labelled {row['class']}, difficulty {row['difficulty']:.2f}"
 
 
-def _caption(row: dict[str, Any]) -> str:
+def _caption(row: Row) -> str:
     said = row.get("predicted", row["class"])
     lines = [f"<b>{escape(row['class'])}</b>", escape(f"→ {said}") if said != row["class"] else ""]
     lines += [f"{row['difficulty']:.2f}, factor {row['factor']:.2f}", escape(row["cause"]), f"no. {row['id']}"]
