@@ -1,10 +1,10 @@
-# make app | demo | test | kills | doctor: each sets up what is missing first.
+# make app | demo | test | kills | doctor | wheel: each sets up what is missing first.
 PYTHON ?= python3
 VENV := .venv
 NATURAL := --set 'sweep=[]' --set 'doses=[]' --set standard=false
 PY := $(VENV)/bin/python
 
-.PHONY: setup app demo test kills doctor recorded recorded-experiments lock clean
+.PHONY: setup app demo test kills doctor wheel recorded recorded-experiments lock clean
 
 setup: $(VENV)/.ready
 
@@ -38,6 +38,12 @@ kills: setup
 doctor: setup
 	$(PY) -m dpls doctor
 
+# A wheel in dist/, tried in an empty environment. What an earlier one was built from would get into it.
+wheel: setup
+	rm -rf build/lib build/bdist.* dist
+	$(PY) -c "from setuptools.build_meta import build_wheel; build_wheel('dist')" >/dev/null
+	$(PY) -m tests.wheel dist/*.whl
+
 # Trains both demo runs and makes them the recorded ones, which the app opens on.
 recorded: setup
 	rm -rf build/recorded
@@ -60,4 +66,4 @@ lock:
 		requirements.txt requirements-dev.txt -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

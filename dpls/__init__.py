@@ -9,6 +9,7 @@ experiments   plans of runs, and what their outcomes say: a file a kind
 jobs          from a configuration to a finished run: who starts workers, when, and what they do
 elsewhere     runs that were not trained here: recorded by anyone's loop
 training      THE MAIN PATH: train() reads like Algorithm 1; learner, checkpoints
+reports       a run as one file of HTML that opens offline
 runs          the run directory, the per-example table, a run in words
 recipe        RunConfig, presets, identity; loads no torch, nor does any setting below
 evaluations   which examples a net gets right, chunk by chunk; with what interval
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from dpls.elsewhere.lightning import LightningRecorder as LightningRecorder
     from dpls.elsewhere.numbered import WithIds as WithIds
     from dpls.elsewhere.recorder import Recorder as Recorder
+    from dpls.machine import VERSION as __version__
     from dpls.methods.labels import lambda_min_for as lambda_min_for
     from dpls.methods.labels import smoothing_factors as smoothing_factors
     from dpls.methods.labels import soft_labels as dpls_labels
@@ -50,6 +52,7 @@ _PUBLIC = {
     "lambda_min_for": ("dpls.methods.labels", "lambda_min_for"),
     "read_factors": ("dpls.runs.sidecar", "read_factors"),
     "smoothing_factors": ("dpls.methods.labels", "smoothing_factors"),
+    "__version__": ("dpls.machine", "VERSION"),
 }
 __all__ = [
     "DifficultyTracker",
@@ -57,6 +60,7 @@ __all__ = [
     "Recorder",
     "TrainerRecorder",
     "WithIds",
+    "__version__",
     "dpls_labels",
     "lambda_min_for",
     "open_images",

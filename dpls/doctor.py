@@ -33,7 +33,8 @@ def doctor(runs: Path) -> bool:
         (True, f"auto means {device}, {precision}; bfloat16 is {native} here"),
     ]
     if missing:
-        lines.append((False, f"missing: {', '.join(missing)}; run `make setup`"))
+        remedy = "run `make setup`, or install dpls-lab with the extra [app]"
+        lines.append((False, f"missing: {', '.join(missing)}; {remedy}"))
     for name, folder in (("runs", runs), ("images", data_root(runs))):
         there = next(p for p in (folder.resolve(), *folder.resolve().parents) if p.exists())
         lines.append(

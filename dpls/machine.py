@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+VERSION = "0.2.0"
+"""Of this package; it stands here alone, and a test holds CHANGELOG.md and CITATION.cff to it."""
 PACKAGES = (
     "torch",
     "torchvision",
@@ -23,7 +25,7 @@ PACKAGES = (
 
 
 def versions() -> dict[str, Any]:
-    """Versions of Python and the packages that shape results, and the commit of the code."""
+    """Versions of this package, of Python and the packages that shape results, and the commit of the code."""
 
     def of(package: str) -> str | None:
         try:
@@ -31,7 +33,8 @@ def versions() -> dict[str, Any]:
         except PackageNotFoundError:
             return None
 
-    return {"python": platform.python_version(), "packages": {p: of(p) for p in PACKAGES}, "commit": _commit()}
+    packages = {package: of(package) for package in PACKAGES}
+    return {"dpls": VERSION, "python": platform.python_version(), "packages": packages, "commit": _commit()}
 
 
 @cache

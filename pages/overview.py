@@ -77,4 +77,4 @@ with page("DPLS Lab", EXPLANATION):
     elif len(chosen) == 2:
         manage.compare(*chosen)
     else:
-        st.caption("Tick one run to label, stop, resume or delete it; tick two to compare them.")
+        st.caption("Tick one run for its report, or to label, stop, resume or delete it; tick two to compare them.")

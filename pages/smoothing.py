@@ -10,7 +10,7 @@ from dpls import charts
 from dpls.data import TRAIN
 from dpls.errors import UserError
 from dpls.methods.labels import lambda_min_for, smoothing_factors
-from dpls.runs.sidecar import sidecar, to_bytes
+from dpls.runs.sidecar import file_hashes, sidecar, to_bytes
 from dpls.ui import address, images, store, tested
 from dpls.ui.believed import warn_of_doubts
 from dpls.ui.choosing import select
@@ -172,10 +172,12 @@ with page("Smoothing", "How much of its label each image keeps: factor = 1 - (1 
     warn_of_doubts(s)  # before it is taken along or trained with
     st.download_button(
         "Take along: every factor, for your own trainer",
-        lambda: to_bytes(sidecar(store.examples(s.run)).assign(difficulty=difficulty, factor=factors)),
+        lambda: to_bytes(
+            sidecar(store.examples(s.run), file_hashes(s.run)).assign(difficulty=difficulty, factor=factors)
+        ),
         f"factors-{s.run.id}.parquet",
         icon=":material/download:",
-        help="id, hash of the image, difficulty, factor. Read it with dpls.read_factors(file, images).",
+        help="Read it with dpls.read_factors(file, images), or by the paths of image files: README says how.",
         disabled=not s.run.examples_file.exists(),
     )
     if not s.config.net.is_known:

@@ -26,6 +26,7 @@ ROOMS = (
     "jobs",
     "elsewhere",
     "training",
+    "reports",
     "runs",
     "recipe",
     "evaluations",
@@ -154,6 +155,7 @@ LIGHT = (
     "dpls.experiments.figures",
     "dpls.difficulty.verdict",
     "dpls.charts",
+    "dpls.reports",
     "dpls.cli.main",
 )
 """What pages and commands use without torch. One interpreter imports them all, in turn, and names the first that brings it."""

@@ -237,7 +237,7 @@ BEFORE_THE_START = {
     "unknown attack": (["evaluate", "latest", "--attack", "cw"], "unknown attack 'cw'; choose from"),
     "evaluation eps": (["evaluate", "latest", "--attack", "pgd2", "--set", "eps=300"], "eps = 300 is not allowed"),
     "unknown checkpoint": (["evaluate", "latest", "--checkpoint", "first"], "has no checkpoint 'first'; choose from best, last"),
-    "unknown ending": (["export", "latest", "--to", "table.xlsx"], "choose a .csv, .parquet or .npz file"),
+    "unknown ending": (["export", "latest", "--to", "table.xlsx"], "choose a .csv, .parquet, .npz or .html file"),
     "not a digit": (["train", "demo", "--set", "phases.².until=3"], "has no entry '²': it holds 0 (until 30)"),
     "not an epoch": (["evaluate", "latest", "--checkpoint", "²"], "has no checkpoint"),
     "too large": (["train", "demo", "--set", "eps=+1e400"], "eps = '+1e400' is not allowed"),

@@ -249,7 +249,7 @@ def test_pages_and_report_judge_by_labels_of_their_own_and_name_no_class_where_t
 ) -> None:
     bare = teacher.examples().index[teacher.examples()["split"] == "unlabelled"][0]
     assert "Planted causes" not in report(student) and "among 120 images" not in report(student)
-    assert len(sidecar(student.examples())) == 30
+    assert len(sidecar(student.examples(), {})) == 30
     monkeypatch.setenv("DPLS_RUNS", str(student.path.parent))
     for run, page, expected in (
         (student, "smoothing", "Keeps most"),

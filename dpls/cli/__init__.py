@@ -6,4 +6,5 @@ loading    load
 checking   evaluate, bench, doctor
 looking    runs, export, scores
 settings   settings
+serving    app
 """

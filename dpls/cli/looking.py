@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from dpls.cli.making import RUN, Command
 from dpls.errors import UserError
+from dpls.runs.directory import Run
+from dpls.runs.files import data_root, write_whole
 from dpls.runs.folder import find_run, list_runs
 
 if TYPE_CHECKING:
@@ -14,15 +16,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+FILES = ".csv, .parquet, .npz or .html"
+
+
 def add(command: Command) -> None:
     runs = command("runs", _runs, "list the runs, or report on one")
     runs.add_argument("run", metavar="RUN", nargs="?", help=RUN)
     runs.add_argument("--json", action="store_true", help="everything, for programs")
     runs.add_argument("--trust", action="store_true", help="of one: what speaks for and against its robust accuracies")
-    export = command("export", _export, "write a run's per-example table")
+    export = command("export", _export, "write a run's per-example table, or all of it as a report of one file")
     export.add_argument("run", metavar="RUN", help=RUN)
-    export.add_argument("--factors", action="store_true", help="training images alone: id, hash, difficulty, factor")
-    export.add_argument("--to", type=Path, required=True, metavar="FILE", help="a .csv, .parquet or .npz file")
+    export.add_argument("--factors", action="store_true", help="training images alone: whose, difficulty, factor")
+    export.add_argument("--to", type=Path, required=True, metavar="FILE", help=f"a {FILES} file; .html: the report")
     tags = command("tags", _tags, "what was decided about a run's images: keep, relabel, drop, smooth more")
     tags.add_argument("run", metavar="RUN", help=RUN)
     tags.add_argument("--cleaned", action="store_true", help="all images but the dropped, as they should be labelled")
@@ -79,18 +84,32 @@ def _eps(evaluation: dict[str, Any]) -> str:
 
 
 def _export(args: argparse.Namespace) -> int:
+    _check_place(args.to)
     run = find_run(args.runs, args.run)
+    if args.to.suffix == ".html":
+        return _write_report(run, args)
     table = run.examples()
     if args.factors:
-        from dpls.runs.sidecar import sidecar
+        from dpls.runs.sidecar import file_hashes, sidecar
 
         if (origin := run.recipe().elsewhere) and table["factor"].isna().all():
             raise UserError(
                 f"run {run.id} was {origin.title}, and its factors are not known here; choose a lambda_min on the page"
                 " Smoothing and take these along, or compute them: dpls.smoothing_factors(difficulty, lambda_min)"
             )
-        table = sidecar(table)
+        table = sidecar(table, file_hashes(run))
     return _write(table, args.to)
+
+
+def _write_report(run: Run, args: argparse.Namespace) -> int:
+    if args.factors:
+        raise UserError("--factors writes a table; choose a .csv, .parquet or .npz file")
+    from dpls.reports import document
+
+    text = document(run, data_root(args.runs))
+    write_whole(args.to, text)
+    print(f"{args.to}: {len(text.encode()) / 1000:,.0f} kB, opens in any browser, offline")
+    return 0
 
 
 def _tags(args: argparse.Namespace) -> int:
@@ -102,6 +121,7 @@ def _tags(args: argparse.Namespace) -> int:
     if args.cleaned and not args.to:
         raise UserError("--cleaned goes with --to; say which file to write")
     if args.to:
+        _check_place(args.to)
         return _write((cleaned if args.cleaned else table_of)(run.examples(), tags), args.to)
     named = [tag.tag for tag in tags.values()]
     counts = ", ".join(f"{named.count(name):,} {name}" for name in TAGS if name in named)
@@ -109,13 +129,17 @@ def _tags(args: argparse.Namespace) -> int:
     return 0
 
 
-def _write(table: "pd.DataFrame", to: Path) -> int:
-    """Checks where it is to go, and writes it in the form that the ending names."""
-    import numpy as np
-
+def _check_place(to: Path) -> None:
+    """Refuses where no file can be written."""
     if to.is_dir() or not to.parent.is_dir():
         reason = "is a folder" if to.is_dir() else f"lies in {str(to.parent)!r}, which is no folder"
-        raise UserError(f"cannot export to {str(to)!r}: it {reason}; choose a .csv, .parquet or .npz file")
+        raise UserError(f"cannot export to {str(to)!r}: it {reason}; choose a {FILES} file")
+
+
+def _write(table: "pd.DataFrame", to: Path) -> int:
+    """In the form that the ending names."""
+    import numpy as np
+
     match to.suffix:
         case ".csv":
             table.to_csv(to, index=False)
@@ -124,9 +148,7 @@ def _write(table: "pd.DataFrame", to: Path) -> int:
         case ".npz":
             np.savez_compressed(to, allow_pickle=False, **{str(n): _plain(c) for n, c in table.items()})
         case suffix:
-            raise UserError(
-                f"cannot export to {suffix or 'a file without an ending'}; choose a .csv, .parquet or .npz file"
-            )
+            raise UserError(f"cannot export to {suffix or 'a file without an ending'}; choose a {FILES} file")
     print(f"{len(table):,} examples written to {to}")
     return 0
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from dpls.cli import checking, loading, looking, making, settings
+from dpls.cli import checking, loading, looking, making, serving, settings
+from dpls.cli.serving import EXTRA
 from dpls.disk import FULL
 from dpls.errors import UserError, short
+from dpls.machine import VERSION
 from dpls.runs.files import runs_root
 
 
@@ -27,6 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(args.command(args))
     except UserError as error:
         print(f"dpls: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "dpls").partition(".")[0] == "dpls":
+            raise
+        print(f"dpls: this needs the package {error.name!r}; install it, or {EXTRA}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("dpls: stopped", file=sys.stderr)
@@ -57,7 +64,12 @@ class _Parser(argparse.ArgumentParser):
 
 def parser(first: str) -> argparse.ArgumentParser:
     """``first``: the command that is asked for; what takes long to describe is described for it alone."""
-    found = _Parser(prog="python -m dpls", description="Difficulty proportional label smoothing, per example.")
+    called = Path(sys.argv[0]).stem
+    found = _Parser(
+        prog="dpls" if called == "dpls" else "python -m dpls",
+        description="Difficulty proportional label smoothing, per example.",
+    )
+    found.add_argument("--version", action="version", version=f"dpls-lab {VERSION}")
     commands = found.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, function: object, help: str) -> argparse.ArgumentParser:
@@ -73,4 +85,5 @@ def parser(first: str) -> argparse.ArgumentParser:
     checking.add(command, first)
     looking.add(command)
     settings.add(command)
+    serving.add(command)
     return found

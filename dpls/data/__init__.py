@@ -159,8 +159,16 @@ class Data(Component):
 
     def known(self, root: Path) -> Dataset | None:
         """The data set, if it has been built before."""
-        found = cache.recall(root, self._key(validated(self.source).stamp()))
+        found = self._recalled(root)
         return found[0] if found else None
+
+    def fingerprint(self, root: Path) -> str | None:
+        """That of the data set as its files are now, if it has been built from them before."""
+        found = self._recalled(root)
+        return found[1] if found else None
+
+    def _recalled(self, root: Path) -> tuple[Dataset, str] | None:
+        return cache.recall(root, self._key(validated(self.source).stamp()))
 
     def _key(self, stamp: str) -> str:
         return cache.key_of(canonical(validated(self)), stamp)

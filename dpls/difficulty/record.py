@@ -5,6 +5,7 @@ examples at presentation, from the logits of the training step. 255 and NaN mean
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,10 +13,12 @@ import torch.distributed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dpls.data.split import Split
 from dpls.difficulty.signals import SIGNALS
 from dpls.errors import UserError
 from dpls.nets.frozen import frozen_eval, is_right
+
+if TYPE_CHECKING:
+    from dpls.data.split import Split
 
 RECORDED: dict[str, np.dtype] = SIGNALS | {f"{name}_adv": dtype for name, dtype in SIGNALS.items()}
 
@@ -63,7 +66,7 @@ class Epoch:
 
 @torch.no_grad()
 def observe(
-    net: nn.Module, split: Split, batch_size: int = 500, dtype: torch.dtype = torch.float32
+    net: nn.Module, split: "Split", batch_size: int = 500, dtype: torch.dtype = torch.float32
 ) -> dict[str, Tensor]:
     """{signal: (N,)} of un-augmented images in eval mode; the net is left exactly as found."""
     frozen = frozen_eval(net, dtype)

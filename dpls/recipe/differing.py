@@ -8,11 +8,11 @@ from dpls.recipe.config import RunConfig
 
 def settings_that_differ(first: RunConfig, second: RunConfig) -> list[tuple[str, str, str]]:
     """(path, value of the first, value of the second), by path."""
-    a, b = (_flat(_known(config), "") for config in (first, second))
+    a, b = (flat(known(config)) for config in (first, second))
     return [(path, a.get(path, "-"), b.get(path, "-")) for path in sorted(a | b) if a.get(path) != b.get(path)]
 
 
-def _known(config: RunConfig) -> dict[str, Any]:
+def known(config: RunConfig) -> dict[str, Any]:
     """Its settings; of a run that was not trained here what is known of it: the others say nothing of it."""
     settings = config.model_dump(mode="json")
     if not config.elsewhere:
@@ -21,11 +21,12 @@ def _known(config: RunConfig) -> dict[str, Any]:
     return net | {name: settings[name] for name in ("data", "objective", "seed", "difficulty")}
 
 
-def _flat(value: Any, path: str) -> dict[str, str]:
+def flat(value: Any, path: str = "") -> dict[str, str]:
+    """{path: value in words} of every setting inside; ``path``: where it stands itself."""
     if isinstance(value, Mapping) or (isinstance(value, list) and value):
         entries = value.items() if isinstance(value, Mapping) else enumerate(value)
         found: dict[str, str] = {}
         for name, part in entries:
-            found |= _flat(part, f"{path}.{name}" if path else str(name))
+            found |= flat(part, f"{path}.{name}" if path else str(name))
         return found
     return {path: "none" if value is None else str(value)}

@@ -224,11 +224,11 @@ def report(run: Run, count: int = 10) -> str:
     table = run.examples()
     lines = ["", f"Run {run.id}  {run.label()}".rstrip(), "", *_accuracies(run), "", *_believed(run, table)]
     lines += _hardest(table, count, run.recipe().difficulty.scores_name)
-    train = _train(table)
+    train = scored(table)
     return "\n".join([*lines, "", *causes.of_difficulty(train), "", *causes.of_measures(train)]).rstrip() + "\n"
 
 
-def _train(table: pd.DataFrame) -> pd.DataFrame:
+def scored(table: pd.DataFrame) -> pd.DataFrame:
     """The training rows, without those whose label is a pseudo-label: nobody planted these."""
     return table[(table["split"] == "train") & (table["cause"] != PSEUDO)]
 
@@ -252,7 +252,7 @@ def _accuracies(run: Run) -> list[str]:
 
 def verdict_on(run: Run, table: pd.DataFrame) -> Verdict:
     """May the difficulty in a run's table be believed?"""
-    config, train = run.recipe(), _train(table)
+    config, train = run.recipe(), scored(table)
     record = signals_of(run.dynamics(min(config.counted_epochs, len(run.metrics()))), config.difficulty.adversarial)
     mine = {name: rows[:, train["id"].to_numpy()] for name, rows in record.items()}
     measure = config.difficulty.measure

@@ -11,9 +11,11 @@ from dpls.difficulty.verdict import spearman
 from dpls.errors import UserError
 from dpls.jobs.launchers import launcher
 from dpls.recipe.differing import settings_that_differ
+from dpls.reports import document
 from dpls.runs import report
 from dpls.runs.directory import Run
-from dpls.ui import described, store, trust
+from dpls.runs.files import data_root, runs_root
+from dpls.ui import described, download, store, trust
 from dpls.ui.frame import escape, read_only, shielded
 
 
@@ -124,46 +126,49 @@ def _shown(run: Run, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def actions(run: Run) -> None:
-    """Label, stop, resume, delete: for one run."""
-    row = report.row(run)
-    damaged = row["state"] == "damaged"
+    """Label, stop, resume, delete, take along: for one run."""
     with st.container(border=True):
-        st.markdown(f"**{escape((not damaged and row['label']) or run.id)}** · {run.id}")
-        if not damaged:
-            described.show_origin(run)
-        if row["error"]:
-            st.markdown(f":red[{escape(row['error'])}]")
-        trusted = trust.cards(run) if row["evaluations"] else {}
-        for evaluation in row["evaluations"]:
-            st.markdown(
-                f"- {evaluation['checkpoint']} checkpoint (epoch {evaluation['epoch']}, chosen by"
-                f" {evaluation['chosen_by']}), {evaluation['attack']}: **{report.with_interval(evaluation)}**,"
-                f" n = {evaluation['n']:,}"
-            )
-            if evaluation["name"] in trusted:
-                trust.show_card(trusted[evaluation["name"]])
-            trust.show_doubts(evaluation)
-        if run.is_recorded:
-            st.caption(
-                "Recorded: it came with the app, so it cannot be changed. Train its preset to have one of your own."
-            )
-            return
-        if read_only():
-            return
-        if not damaged:
-            label = st.text_input("Label", value=row["label"], key=f"label {run.id}", max_chars=80)
-            if label != row["label"]:
-                run.write_label(label)
-                st.rerun()
-        with st.container(horizontal=True):
-            state, is_ours = row["state"], damaged or run.recipe().net.is_known
-            if is_ours and state in ("queued", "running"):
-                st.button("Stop training", on_click=do, args=(launcher().cancel, run), icon=":material/stop:")
-            if is_ours and state in ("failed", "cancelled", "interrupted"):
-                st.button("Resume", on_click=do, args=(launcher().submit, run), icon=":material/resume:")
-            if st.button("Delete", key=f"delete {run.id}", icon=":material/delete:", disabled=run.is_locked()):
-                _confirm_deletion(run)
+        _actions(run, report.row(run))
     show_refusal()
+
+
+def _actions(run: Run, row: dict[str, Any]) -> None:
+    damaged = row["state"] == "damaged"
+    st.markdown(f"**{escape((not damaged and row['label']) or run.id)}** · {run.id}")
+    if not damaged:
+        described.show_origin(run)
+    if row["error"]:
+        st.markdown(f":red[{escape(row['error'])}]")
+    trusted = trust.cards(run) if row["evaluations"] else {}
+    for evaluation in row["evaluations"]:
+        st.markdown(
+            f"- {evaluation['checkpoint']} checkpoint (epoch {evaluation['epoch']}, chosen by"
+            f" {evaluation['chosen_by']}), {evaluation['attack']}: **{report.with_interval(evaluation)}**,"
+            f" n = {evaluation['n']:,}"
+        )
+        if evaluation["name"] in trusted:
+            trust.show_card(trusted[evaluation["name"]])
+        trust.show_doubts(evaluation)
+    if not damaged:
+        download.offer({"Report (one file of HTML)": (lambda: document(run, data_root(runs_root())), f"{run.id}.html")})
+    if run.is_recorded:
+        st.caption("Recorded: it came with the app, so it cannot be changed. Train its preset to have one of your own.")
+        return
+    if read_only():
+        return
+    if not damaged:
+        label = st.text_input("Label", value=row["label"], key=f"label {run.id}", max_chars=80)
+        if label != row["label"]:
+            run.write_label(label)
+            st.rerun()
+    with st.container(horizontal=True):
+        state, is_ours = row["state"], damaged or run.recipe().net.is_known
+        if is_ours and state in ("queued", "running"):
+            st.button("Stop training", on_click=do, args=(launcher().cancel, run), icon=":material/stop:")
+        if is_ours and state in ("failed", "cancelled", "interrupted"):
+            st.button("Resume", on_click=do, args=(launcher().submit, run), icon=":material/resume:")
+        if st.button("Delete", key=f"delete {run.id}", icon=":material/delete:", disabled=run.is_locked()):
+            _confirm_deletion(run)
 
 
 def do(action: Any, run: Run) -> None:

@@ -87,7 +87,8 @@ def _by_path(table: pd.DataFrame, texts: list[str], name: str, examples: pd.Data
     ids, doubtful = found[column]
     example = f"write it with its folders, as {known[ids.max()]!r}"
     if doubtful:
-        raise UserError(f"the path {doubtful!r} in {name!r} may mean several images of this run; {example}")
+        said = table[column].iloc[doubtful[0]]
+        raise UserError(f"the path {said!r} in {name!r} may mean several images of this run; {example}")
     rows = np.flatnonzero(ids >= 0)
     twice = pd.Series(ids[rows]).duplicated().to_numpy()
     if twice.any():

@@ -13,10 +13,10 @@ Parts = tuple[str, ...]
 
 
 class Found(NamedTuple):
-    """ids: (rows,), -1 where a path means no image; ``doubtful``: one that may mean several, "" where none does."""
+    """ids: (rows,), -1 where a path means no image; ``doubtful``: rows whose path may mean several, their ids one."""
 
     ids: NDArray[np.int64]
-    doubtful: str
+    doubtful: list[int]
 
 
 def find(values: pd.Series, known: Sequence[str]) -> Found:
@@ -49,7 +49,7 @@ def _find(wanted: Sequence[Parts], known: dict[int, Parts]) -> Found:
     if any(len(ids) > 1 for of_depth in ends.values() for ids in of_depth.values()):
         doubtful += _under_one_folder(rows, [row for row in short if rows[row]], wanted, known)
     ids = np.array([ids[0] if ids else -1 for ids in rows], dtype=np.int64)
-    return Found(ids, "/".join(wanted[doubtful[0]]) if doubtful else "")
+    return Found(ids, doubtful)
 
 
 def _by_end(known: dict[int, Parts], depth: int | None) -> dict[Parts, list[int]]:
