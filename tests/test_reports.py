@@ -18,6 +18,7 @@ from dpls.cli.main import main
 from dpls.data.cache import folder_of, open_dataset
 from dpls.errors import UserError
 from dpls.intervals import Estimate
+from dpls.recipe.differing import flat, known
 from dpls.reports import document
 from dpls.runs import report
 from dpls.runs.directory import Run
@@ -103,7 +104,7 @@ def test_a_recorded_run(run: Run, root: Path) -> None:
         assert all(line.sentence.replace("`", "").split(";")[0] in text for line in card.lines)
     factors = report.scored(examples)["factor"]
     assert f"mean factor {factors.mean():.4f}, smallest {factors.min():.4f}" in text
-    settings = report.flat(run.recipe().model_dump(mode="json"), "")
+    settings = flat(known(run.recipe()))
     assert all(f"{path} {value}".strip() in text for path, value in settings.items())
     assert run.manifest()["packages"]["torch"] in text and run.config()["fingerprint"] in text
     hardest = report.hardest(examples, 36)
