@@ -145,6 +145,30 @@ def test_of_what_is_shown_twice_the_last_counts_and_unseen_is_unseen(tmp_path: P
     assert not run.recipe().objective.attacks
 
 
+def test_where_attacked_images_alone_are_recorded_difficulty_is_that_of_these(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Recorder(tmp_path / "runs", labels=LABELS) as recorder:
+        for epoch in (1, 2):
+            for ids, logits, y in batches(epoch):
+                recorder.batch(ids, logits, y, attacked=True)
+            row = recorder.epoch()
+        run = Run(recorder.path)
+        assert row["train_clean"] is None and row["train_robust"] > 0.5
+        assert run.recipe().difficulty.adversarial and run.recipe().objective.attacks
+    assert run.examples()["difficulty"].notna().all()
+    assert main(["runs", run.id, "--runs", str(run.path.parent)]) == 0
+    assert "nan" not in capsys.readouterr().out
+    with Recorder(run.path) as recorder:
+        recorder.batch(*batches(3)[0])
+        recorder.epoch()
+        assert not run.recipe().difficulty.adversarial and run.recipe().objective.attacks, "clean ones are there, too"
+    with Recorder(run.path, after=0) as recorder:
+        recorder.batch(*batches(1)[0])
+        recorder.epoch()
+        assert not run.recipe().objective.attacks
+
+
 def test_names_of_classes_are_labels_and_pixels_come_back_as_they_were(tmp_path: Path) -> None:
     names = np.array(["cat", "ant", "bee"])[np.arange(6) % 3]
     floats = torch.rand(6, 1, 8, 8)
@@ -168,6 +192,16 @@ def test_the_images_of_any_run_can_be_opened(tmp_path: Path) -> None:
     write_json(run.config_file, run.config() | {"fingerprint": "0" * 20})
     with pytest.raises(UserError, match=r"there is no file 'gone.npz'"):
         open_images(run.path)
+
+
+def test_what_a_run_opens_is_for_a_recorder_the_same_images(tmp_path: Path) -> None:
+    """So a loop on the images of a run is compared with it image by image."""
+    run = make_run(tmp_path / "runs", planted=False)
+    found = open_images(run.path)
+    given = {name: getattr(found, name) for name in ("labels", "images", "split", "classes", "paths")}
+    with Recorder(tmp_path / "runs", **given) as recorder:
+        pass
+    assert Run(recorder.path).config()["fingerprint"] == run.config()["fingerprint"]
 
 
 def test_a_data_set_that_also_gives_ids(run: Run) -> None:

@@ -8,8 +8,8 @@ import pytest
 from dpls import Recorder
 from dpls.runs.directory import Run
 from tests.made_runs import make_run
-from tests.test_pages import RESULT_PAGES, embedded, open_page, runs, words  # noqa: F401 - fixtures are asked for by name
-from tests.test_recorder import COUNT, GIVEN, TESTED, go_through, make
+from tests.test_pages import HOSTILE, RESULT_PAGES, embedded, open_page, runs, words  # noqa: F401 - fixtures are asked for by name
+from tests.test_recorder import COUNT, GIVEN, TESTED, batches, go_through, make
 
 PATHS = [f"insects/{number:02}.png" for number in range(COUNT)]
 SAID = "a net of mine, FGSM"
@@ -84,3 +84,19 @@ def test_nothing_is_offered_that_cannot_be_done(runs: Path, monkeypatch: pytest.
     assert "its own loop goes on with these factors" in words(app)
     assert not [e for e in app.expander if e.label == "Test these"]
     assert [e for e in open_page("smoothing", run=ours.id).expander if e.label == "Test these"]
+
+
+def test_what_its_owner_says_is_shown_as_text_and_attacked_images_alone_are_enough(runs: Path) -> None:  # noqa: F811
+    with Recorder(runs, **GIVEN, said=HOSTILE[0] + "\n" + HOSTILE[1], data=HOSTILE[2], label=HOSTILE[1]) as recorder:
+        for epoch in (1, 2, 3):
+            for ids, logits, y in batches(epoch):
+                recorder.batch(ids, logits, y, attacked=True)
+            recorder.epoch()
+    run = Run(recorder.path)
+    for name in RESULT_PAGES:
+        app = open_page(name, run=run.id, **{"id": 1} if name == "images" else {})
+        assert not app.error, (name, [error.value for error in app.error])
+        shown = words(app)
+        assert "**Recorded elsewhere**" in shown and not any(text in shown for text in HOSTILE), name
+        if name in ("difficulty", "images", "smoothing"):
+            assert app.session_state["seen"] == "attacked", name

@@ -73,11 +73,11 @@ def add_epoch(
     For the holder of the run's lock. Metrics may say lr, loss, validation_robust and anything else but what is counted.
     """
     said = {name: _number(name, value) for name, value in metrics.items()}
-    if not any((rows[name] != unseen(rows[name].dtype)).any() for name in ("correct", "correct_adv")):
+    clean, attacked = (bool((rows[name] != unseen(rows[name].dtype)).any()) for name in ("correct", "correct_adv"))
+    if not clean and not attacked:
         raise UserError("nothing was recorded in this epoch; call batch(ids, logits, y) before epoch()")
     epoch = len(run.metrics()) + 1
-    attacked = bool((rows["correct_adv"] != unseen(rows["correct_adv"].dtype)).any())
-    config = _grown(run, epoch, attacked)
+    config = _grown(run, epoch, clean, attacked)
     run.write_dynamics(epoch, rows)
     shown = int((rows["correct"][dataset.ids(TRAIN)] != unseen(rows["correct"].dtype)).sum())
     row = {
@@ -120,7 +120,7 @@ def go_on(run: Run, dataset: Dataset, after: int | None = None) -> None:
     unseal(run)
     run.keep_metrics(rows[:done])
     run.write_status(state="running", epoch=done, epochs=max(1, done), finished=None, error=None)
-    config = _grown(run, done, attacked=False)
+    config = _grown(run, done)
     if not done:  # what stopped it may have come before there was a record
         _prepare(run, config.epochs, len(dataset.labels))
     check_record(run, dataset)
@@ -156,15 +156,20 @@ def _content(config: RunConfig, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def _grown(run: Run, epochs: int, attacked: bool) -> RunConfig:
-    """Its configuration, from now on of so many epochs, and with attacked images where these were recorded."""
+def _grown(run: Run, epochs: int, clean: bool = False, attacked: bool = False) -> RunConfig:
+    """Its configuration, from now on of so many epochs. clean, attacked: which images the last of them has recorded;
+    difficulty is that of attacked ones where no clean one ever was."""
     stored = run.config()
     known = make_config(stored["config"])
     objective, phase = known.objective, known.phases[-1]
-    if attacked and isinstance(objective, Elsewhere):
-        objective = objective.model_copy(update={"attacked": True})
-    phases = (phase.model_copy(update={"until": max(1, epochs)}),)
-    config = known.model_copy(update={"objective": objective, "phases": phases})
+    assert isinstance(objective, Elsewhere)
+    alone = attacked if epochs == 1 else known.difficulty.adversarial
+    changes = {
+        "objective": objective.model_copy(update={"attacked": bool(epochs) and (objective.attacked or attacked)}),
+        "phases": (phase.model_copy(update={"until": max(1, epochs)}),),
+        "difficulty": known.difficulty.model_copy(update={"adversarial": bool(epochs) and alone and not clean}),
+    }
+    config = known.model_copy(update=changes)
     if config != known:
         write_json(run.config_file, stored | _content(config, stored["fingerprint"]))
     return config

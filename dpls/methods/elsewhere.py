@@ -7,6 +7,7 @@ from pydantic import Field
 from dpls.attacks import AnyAttack
 from dpls.errors import UserError
 from dpls.methods.objective import Loss, Objective, Passes, climb_cross_entropy
+from dpls.text import display
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,7 @@ class Elsewhere(Objective):
 
     @property
     def title(self) -> str:
-        return TITLES[self.how] + (f": {self.said}" if self.said else "")
+        return TITLES[self.how] + (f": {display(' '.join(self.said.split()))}" if self.said else "")
 
     @property
     def attacks(self) -> bool:

@@ -192,7 +192,8 @@ def concerns(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: float
 def _is_stuck(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: float) -> bool:
     """No epoch of the last three has left chance, after a tenth of all epochs and three at least."""
     late = len(rows) >= max(3, config.epochs / 10)
-    return late and not any(has_left_chance(row["train_clean"] or 0, chance) for row in rows[-3:])
+    known = [row["train_clean"] for row in rows[-3:] if row["train_clean"] is not None]
+    return late and bool(known) and not any(has_left_chance(share, chance) for share in known)
 
 
 def _stuck(row: Mapping[str, Any], config: RunConfig, chance: float) -> str:
@@ -273,6 +274,7 @@ def _hardest(table: pd.DataFrame, count: int, by: str) -> list[str]:
     cause = f" {'planted cause':<14}" if planted else ""
     file = "  file" if (table["path"] != "").any() else ""
     smoothed = bool(table["factor"].notna().any())
+    seen = "" if table["zero_one"].notna().any() else "_adv"  # a loop elsewhere may record attacked images alone
     factor = f" {'factor':>7}" if smoothed else ""
     lines.append(f"  {'id':>6}  {'label':<14}{cause} {'difficulty':>10} {'wrong':>6} {'loss':>6}{factor}{file}")
     for row in rows.to_dict("records"):
@@ -280,7 +282,7 @@ def _hardest(table: pd.DataFrame, count: int, by: str) -> list[str]:
         factor = f" {row['factor']:>7.3f}" if smoothed else ""
         line = (
             f"  {row['id']:>6}  {row['class'][:14]:<14}{cause} {row['difficulty']:>10.3f}"
-            f" {row['zero_one']:>6.0%} {row['cross_entropy']:>6.2f}{factor}  {row['path']}"
+            f" {row[f'zero_one{seen}']:>6.0%} {row[f'cross_entropy{seen}']:>6.2f}{factor}  {row['path']}"
         )
         lines.append(line.rstrip())
     unseen = int(table.loc[table["split"] == "train", "difficulty"].isna().sum())

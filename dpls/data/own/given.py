@@ -7,6 +7,7 @@ from pydantic import Field
 from dpls.data.dataset import Dataset
 from dpls.data.source import DataSource
 from dpls.errors import UserError
+from dpls.text import display
 
 
 class Given(DataSource):
@@ -29,4 +30,4 @@ class Given(DataSource):
 
     @property
     def title(self) -> str:
-        return self.name or "images of a loop"
+        return display(self.name) or "images of a loop"
