@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
 from torch import nn
 from torch.nn import functional as F
 
@@ -22,7 +23,7 @@ from dpls.jobs.submission import submit
 from dpls.jobs.worker import work
 from dpls.nets.networks import SmallCNN
 from dpls.randomness import generator
-from dpls.recipe import make_config
+from dpls.recipe import hash_at, make_config
 from dpls.runs.directory import Run
 from dpls.runs.files import data_root
 from dpls.runs.folder import list_runs
@@ -31,6 +32,9 @@ from dpls.runs.scores.kept import file_of, names
 from dpls.runs.scores.kept import load as load_scores
 from dpls.training.checkpoints import stored_epochs
 from dpls.training.loop import Unwatched, train
+from dpls.ui.start import base_settings
+
+ROOT = Path(__file__).parent.parent
 
 BASE: dict[str, Any] = {
     "data": {"source": {"kind": "digits"}, "limit": 200, "test_limit": 40},
@@ -343,3 +347,75 @@ def test_a_function_that_builds_no_such_network_is_said(own: Path, function: str
     command = ["load", str(own / "mine.pt"), "--base", str(own / "base.json"), "--runs", str(own / "runs")]
     assert main([*command, "--net", f"{own / 'mine.py'}:{function}"]) == 2
     assert re.search(sentence, capsys.readouterr().err)
+
+
+@pytest.fixture
+def app(one: Run, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Opens a page of an app on the folder of the loaded run; it starts nothing."""
+    monkeypatch.setenv("DPLS_RUNS", str(one.path.parent))
+    monkeypatch.setenv("DPLS_READONLY", "1")
+    monkeypatch.syspath_prepend(str(ROOT))
+
+    def open_page(name: str, **query: Any) -> AppTest:
+        found = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        for key, value in query.items():
+            found.session_state[key] = value
+        found.run()
+        if name != "overview":
+            found.switch_page(f"pages/{name}.py").run()
+        assert not found.exception, [e.message for e in found.exception]
+        return found
+
+    return open_page
+
+
+def plain(elements: Any) -> str:
+    """What elements of a page say, nothing escaped."""
+    return "\n".join(str(element.value) for element in elements).replace("\\", "")
+
+
+@pytest.mark.parametrize("page", ["overview", "difficulty", "images", "smoothing", "robustness"])
+def test_every_page_shows_a_loaded_model(app: Any, one: Run, page: str) -> None:
+    found = app(page, run=one.id, id=int(one.examples()["id"][0]))
+    assert not found.error, [e.value for e in found.error]
+    said = "\n".join(str(e.value) for kind in (found.markdown, found.caption, found.warning) for e in kind)
+    assert "first 1 epochs" not in said
+    if page == "difficulty":
+        measures = next(box for box in found.selectbox if box.label == "Measure")
+        assert measures.options[:5] == ["Wrong or right", "Loss", "EL2N", "Margin", "Confidence"]
+        assert measures.value == "el2n" and measures.options[5] == f"steps-{one.id[-4:]} (imported)"
+
+
+def test_training_goes_on_from_a_loaded_model_on_the_page_train(
+    app: Any, one: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DPLS_READONLY")
+    found = app("train", **{"from": one.id, "lambda": 0.5})
+    assert not found.error, [e.value for e in found.error]
+    assert found.session_state["set"] == []  # an untouched form gives what it started from
+    assert "trained elsewhere: net_4.pt" in plain(found.markdown)
+    config = base_settings(one.id, 0.5)
+    assert config.loaded == one.recipe().loaded and config.last_phase_start == 1
+    assert config.phases[-1].factors.lambda_asked == 0.5 and config.elsewhere is None
+    assert hash_at(config, 1, one.config()["fingerprint"]) == one.config()["states"]["1"]
+
+
+def test_the_page_train_says_what_cannot_be_loaded(
+    app: Any, one: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DPLS_READONLY")
+    (tmp_path / "notes.pt").write_text("no weights")
+    before = list_runs(one.path.parent)
+    found = app("train", load=True)
+    found.text_area("paths of weights").set_value(str(tmp_path / "notes.pt")).run()
+    next(button for button in found.button if button.label == "Load").click().run()
+    assert "neither safetensors nor what torch.save writes" in plain(found.error)
+    found.text_area("paths of weights").set_value(str(tmp_path / "gone.pt")).run()
+    next(button for button in found.button if button.label == "Load").click().run()
+    assert "on the machine where this app runs; write its whole path" in plain(found.error)
+    assert list_runs(one.path.parent) == before
+
+
+def test_an_app_that_only_shows_runs_loads_nothing(app: Any) -> None:
+    found = app("train")
+    assert "only shows runs" in plain(found.error) and not found.text_area
