@@ -21,7 +21,7 @@ from dpls.randomness import generator
 
 
 def images(size: int = 32) -> Tensor:
-    return torch.rand(2, 3, size, size, generator=generator(0, "images"))
+    return torch.rand(1, 3, size, size, generator=generator(0, "images"))
 
 
 def loaded(file: Path, classes: int = 10, channels: int = 3, entry: str = "", **changes: Any) -> nn.Module:

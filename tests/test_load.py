@@ -259,10 +259,21 @@ def test_a_net_that_is_built_otherwise_than_it_was_is_noticed(trained: Trained, 
     assert "stand in the settings of net" in set_so.said[0] and set_so.config.net.pixel_mean == (0.3,)
 
 
-def test_images_of_other_classes_or_channels_are_named_with_both_shapes(trained: Trained, tmp_path: Path) -> None:
-    file = trained.files[-1]
-    with pytest.raises(UserError, match=r"net_20.pt' normalises 1 channel, and these images have 3; set data to the"):
-        load([file], BASE | {"data": {"source": {"kind": "photos"}, "limit": 100}}, tmp_path / "runs")
+@pytest.mark.parametrize(
+    ("channels", "classes", "sentence"),
+    [
+        (3, 10, "net_20.pt' normalises 1 channel, and these images have 3; set data to the images"),
+        (1, 6, r"14.weight has shape \(10, 16\), and small_cnn \(width 4\) on these images needs \(6, 16\)"),
+    ],
+)
+def test_images_of_others_are_named(
+    trained: Trained, tmp_path: Path, channels: int, classes: int, sentence: str
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (120, channels, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", x=images, y=np.arange(120) % classes)
+    data = {"source": {"kind": "npz", "path": str(tmp_path / "images.npz")}}
+    with pytest.raises(UserError, match=sentence):
+        load([trained.files[-1]], BASE | {"data": data}, tmp_path / "runs")
 
 
 OWN = """
