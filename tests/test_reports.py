@@ -174,6 +174,7 @@ def test_hard_labels_and_no_difficulty_are_said(tmp_path: Path) -> None:
     table["difficulty"] = np.nan
     table.to_parquet(run.examples_file, index=False)
     found = opened(run, data_root(tmp_path / "runs"))
+    assert "unseen, factor 1.00" in found.text and "nan" not in found.texts
     assert "Every label was hard" in found.text and "No training image has a difficulty." in found.text
 
 

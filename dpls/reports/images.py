@@ -87,18 +87,22 @@ def hardest(examples: pd.DataFrame, images: NDArray[np.uint8] | None) -> str:
 
 
 def _cells(row: Row) -> list[object]:
-    numbers = (f"{row['difficulty']:.3f}", f"{row['factor']:.3f}")
+    numbers = (_difficulty(row, 3), f"{row['factor']:.3f}")
     return [row["id"], row["class"], row.get("predicted", ""), *numbers, row["cause"], row["path"]]
 
 
+def _difficulty(row: Row, digits: int) -> str:
+    return "unseen" if np.isnan(row["difficulty"]) else f"{row['difficulty']:.{digits}f}"
+
+
 def _alt(row: Row) -> str:
-    return f"image {row['id']}, labelled {row['class']}, difficulty {row['difficulty']:.2f}"
+    return f"image {row['id']}, labelled {row['class']}, difficulty {_difficulty(row, 2)}"
 
 
 def _caption(row: Row) -> str:
     said = row.get("predicted", row["class"])
     lines = [f"<b>{escape(row['class'])}</b>", escape(f"→ {said}") if said != row["class"] else ""]
-    lines += [f"{row['difficulty']:.2f}, factor {row['factor']:.2f}", escape(row["cause"]), f"no. {row['id']}"]
+    lines += [f"{_difficulty(row, 2)}, factor {row['factor']:.2f}", escape(row["cause"]), f"no. {row['id']}"]
     path = escape(row["path"])
     file = f'<span class="path" title="{path}">{path}</span>' if path else ""
     return f"<figcaption>{'<br>'.join(line for line in lines if line)}{file}</figcaption>"
