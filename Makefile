@@ -51,13 +51,16 @@ recorded: setup
 	DPLS_RUNS=build/recorded/runs $(PY) -m dpls train demo-standard --label "Demo, standard"
 	DPLS_RUNS=build/recorded/runs $(PY) -m dpls.recorded $$(ls build/recorded/runs)
 
-# Runs the experiments that the page Experiments opens on, about an hour, and records them.
+# Runs the experiments that the page Experiments opens on, about two hours, and records them.
 recorded-experiments: setup
 	rm -rf build/experiments
 	for kind in pruning subsets membership smoothing; do \
 		DPLS_RUNS=build/experiments/runs $(PY) -m dpls experiment $$kind two-core || exit 1; done
 	DPLS_RUNS=build/experiments/runs $(PY) -m dpls experiment membership two-core-natural
 	DPLS_RUNS=build/experiments/runs $(PY) -m dpls experiment pruning two-core-natural $(NATURAL)
+	DPLS_RUNS=build/experiments/runs $(PY) -m dpls experiment cscore two-core --set standard=true
+	DPLS_RUNS=build/experiments/runs $(PY) -m dpls compare two-core --scores \
+		$$(basename $$(ls build/experiments/runs/scores/*/cscore-????.parquet) .parquet)
 	DPLS_RUNS=build/experiments/runs $(PY) -m dpls.recorded $$(cd build/experiments/runs/experiments && ls)
 
 # Resolves requirements.txt and requirements-dev.txt for Python 3.11 to 3.13 again; needs uv.
