@@ -364,6 +364,9 @@ def test_numbers_under_wrong_ids_are_refused(tmp_path: Path) -> None:
             with pytest.raises(UserError, match=sentence):
                 recorder.epoch(**{name: value})
         assert recorder.epoch(mine=torch.tensor(2.5, requires_grad=True))["mine"] == 2.5
+    recorder.batch([0, 1], logits, [0, 1])
+    with pytest.raises(UserError, match="this recorder is closed"):
+        recorder.epoch()
 
 
 def test_nothing_here_goes_on_with_it_evaluates_it_or_starts_from_it(

@@ -89,7 +89,8 @@ class Recorder:
         epoch = merged(self._epoch, len(self._labels[torch.device("cpu")]))
 
         def commit() -> dict[str, Any]:
-            assert self._dataset
+            if self._dataset is None:
+                raise UserError(f"this recorder is closed; dpls.Recorder({str(self.path)!r}) goes on with its run")
             seconds = time.perf_counter() - self._began
             return recording.add_epoch(Run(self.path), self._dataset, epoch.numpy(), metrics, seconds)
 
@@ -100,7 +101,6 @@ class Recorder:
     def close(self, state: str = "done") -> None:
         """Completes the run with its per-example table; what no ``epoch`` has committed is dropped. A new Recorder goes
         on with it."""
-
         if self._dataset:  # of several processes the first has it
             recording.complete(Run(self.path), self._dataset)
             recording.end(Run(self.path), state)
