@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from dpls import charts
+from dpls import Recorder, charts
 from dpls.charts.static import svg
 from dpls.cli.main import main
 from dpls.data.cache import folder_of, open_dataset
@@ -141,6 +141,22 @@ def test_without_images_numbers_and_file_names_stand_alone(tmp_path: Path) -> No
     assert "The images are not at hand" in found.text
     for row in report.hardest(run.examples(), 36).itertuples():
         assert f"{row.difficulty:.3f}" in found.text and f"cat/{row.id}.png" in found.texts
+
+
+@pytest.mark.parametrize("with_images", [True, False])
+def test_of_a_run_recorded_elsewhere_nothing_is_said_that_is_not_known(tmp_path: Path, with_images: bool) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (30, 1, 8, 8), dtype=np.uint8)
+    labels = np.arange(30) % 3
+    with Recorder(
+        tmp_path / "runs", images=images if with_images else None, labels=labels, classes=["a", "b", "c"]
+    ) as recorder:
+        for shift in range(4):
+            recorder.batch(np.arange(30), np.eye(3, dtype=np.float32)[(labels + (np.arange(30) < shift)) % 3], labels)
+            recorder.epoch()
+    found = opened(Run(recorder.path), tmp_path / "data")
+    assert len(found.pictures()) == (30 if with_images else 0)
+    assert "recorded elsewhere: its factors are not known" in found.text
+    assert not re.search(r"\bnan\b|green line|optimiser|schedule", found.text)
 
 
 @pytest.mark.parametrize(("state", "epochs"), [("cancelled", 4), ("failed", 0), ("queued", 0)])

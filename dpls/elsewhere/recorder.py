@@ -69,13 +69,13 @@ class Recorder:
         self._labels = {torch.device("cpu"): torch.from_numpy(known)}
         self._began = time.perf_counter()
 
-    def batch(self, ids: Any, logits: Tensor, y: Any, attacked: bool = False) -> None:
+    def batch(self, ids: Any, logits: Any, y: Any, attacked: bool = False) -> None:
         """What a net says of some examples: ids (B,), logits (B, K), labels (B,), those handed over.
 
         Of clean images in eval mode, before or after the step, or, ``attacked``, of attacked ones. Of an example that
         is shown again in an epoch the last showing counts. Nothing of the graph is kept.
         """
-        logits = logits.detach()
+        logits = torch.as_tensor(logits).detach()
         ids, y = (torch.as_tensor(values, dtype=torch.int64, device=logits.device) for values in (ids, y))
         self._check(ids, logits, y)
         if self._epoch is None:

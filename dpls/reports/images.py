@@ -24,14 +24,16 @@ COLUMNS = ("id", "label", "network says", "difficulty", "factor", "planted", "fi
 
 
 def images_of(run: Run, root: Path) -> NDArray[np.uint8] | None:
-    """uint8 (N, C, H, W), by id, from the cache; cut again where they come with packages, None where they are gone."""
+    """uint8 (N, C, H, W), by id, from the cache; cut again where they come with packages. None where they are gone, or were never
+    handed over."""
     fingerprint, data = run.config()["fingerprint"], run.recipe().data
     try:
         if not folder_of(root, fingerprint).is_dir() and data.source.is_embedded:
             data(root)
-        return open_dataset(root, fingerprint).images
+        images = open_dataset(root, fingerprint).images
     except UserError:
         return None
+    return images if images.size else None
 
 
 def verdict(run: Run, examples: pd.DataFrame) -> str:
@@ -87,7 +89,7 @@ def hardest(examples: pd.DataFrame, images: NDArray[np.uint8] | None) -> str:
 
 
 def _cells(row: Row) -> list[object]:
-    numbers = (_difficulty(row, 3), f"{row['factor']:.3f}")
+    numbers = (_difficulty(row, 3), "" if np.isnan(row["factor"]) else f"{row['factor']:.3f}")
     return [row["id"], row["class"], row.get("predicted", ""), *numbers, row["cause"], row["path"]]
 
 
@@ -102,7 +104,8 @@ def _alt(row: Row) -> str:
 def _caption(row: Row) -> str:
     said = row.get("predicted", row["class"])
     lines = [f"<b>{escape(row['class'])}</b>", escape(f"→ {said}") if said != row["class"] else ""]
-    lines += [f"{_difficulty(row, 2)}, factor {row['factor']:.2f}", escape(row["cause"]), f"no. {row['id']}"]
+    factor = "" if np.isnan(row["factor"]) else f", factor {row['factor']:.2f}"
+    lines += [f"{_difficulty(row, 2)}{factor}", escape(row["cause"]), f"no. {row['id']}"]
     path = escape(row["path"])
     file = f'<span class="path" title="{path}">{path}</span>' if path else ""
     return f"<figcaption>{'<br>'.join(line for line in lines if line)}{file}</figcaption>"
@@ -113,6 +116,8 @@ def factors(config: RunConfig, examples: pd.DataFrame) -> str:
     train = report.scored(examples)
     found = train["factor"].to_numpy(float)
     rule = config.phases[-1].factors
+    if config.elsewhere and np.isnan(found).all():
+        return section("Smoothing", paragraph(f"The run was {config.elsewhere.title}: its factors are not known."))
     if np.isnan(found).any():
         return section("Smoothing", paragraph("The last phase has not begun; there are no factors yet."))
     if (found == 1).all():

@@ -68,14 +68,12 @@ def training(run: Run, config: RunConfig, examples: pd.DataFrame | None) -> str:
     if not rows:
         return ""
     border, decays, last = config.last_phase_start or None, config.schedule.decays, config.epochs
+    by_epoch = "Accuracy by epoch" + ("; the last phase starts at the green line." if border else ".")
     return section(
         "Training",
         *(paragraph(sentence, "note") for sentence in _concerns(rows, config, examples)),
         drawn(
-            (
-                charts.accuracies(rows, border, decays, last),
-                "Accuracy by epoch; the last phase starts at the green line.",
-            ),
+            (charts.accuracies(rows, border, decays, last), by_epoch),
             (charts.losses(rows, border, decays, last), "Training loss by epoch."),
         ),
     )

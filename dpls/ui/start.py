@@ -30,7 +30,7 @@ from dpls.ui.frame import escape, loading_torch
 TABS = {
     "Data": ("data", "augmentation"),
     "Network": ("net",),
-    "Training": ("eps", "seed", "attack_warmup", "objective", "optimiser", "schedule"),
+    "Training": ("eps", "seed", "attack_warmup", "objective", "optimiser", "schedule", "keep_every"),
     "Phases and smoothing": ("phases", "difficulty", "observing"),
     "Evaluation": ("selection", "evaluations", "evaluate_also"),
     "Machine": ("precision", "device"),
