@@ -24,8 +24,8 @@ COLUMNS = ("id", "label", "network says", "difficulty", "factor", "planted", "fi
 
 
 def images_of(run: Run, root: Path) -> NDArray[np.uint8] | None:
-    """uint8 (N, C, H, W), by id, from the cache; cut again where they come with packages. None where they are gone, or were never
-    handed over."""
+    """uint8 (N, C, H, W), by id, from the cache; cut again where they come with packages. None where they are gone,
+    or were never handed over."""
     fingerprint, data = run.config()["fingerprint"], run.recipe().data
     try:
         if not folder_of(root, fingerprint).is_dir() and data.source.is_embedded:
