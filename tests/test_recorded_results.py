@@ -18,6 +18,7 @@ SAID = {
     "cscore-9923b3f521": "cd4e546d67319977",
     "membership-228d1bd8c3": "3c94c6218edc620c",
     "membership-e0a7b9f833": "91462d2315bfa96b",
+    "methods-6eef62e312": "4e1dfc5468398d5e",
     "methods-929277b42f": "8dd052c2e2529ed6",
     "pruning-52b51a2b62": "b856ddb1d6a945f9",
     "pruning-816779a7b1": "4bdd2bc29c50b0ad",
