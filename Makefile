@@ -51,7 +51,7 @@ recorded: setup
 	DPLS_RUNS=build/recorded/runs $(PY) -m dpls train demo-standard --label "Demo, standard"
 	DPLS_RUNS=build/recorded/runs $(PY) -m dpls.recorded $$(ls build/recorded/runs)
 
-# Runs the experiments that the page Experiments opens on, about two hours, and records them.
+# Runs the experiments that the page Experiments opens on, and records them: hours; each says first how many.
 recorded-experiments: setup
 	rm -rf build/experiments
 	for kind in pruning subsets membership smoothing; do \
@@ -59,7 +59,7 @@ recorded-experiments: setup
 	DPLS_RUNS=build/experiments/runs $(PY) -m dpls experiment membership two-core-natural
 	DPLS_RUNS=build/experiments/runs $(PY) -m dpls experiment pruning two-core-natural $(NATURAL)
 	DPLS_RUNS=build/experiments/runs $(PY) -m dpls experiment cscore two-core --set standard=true
-	DPLS_RUNS=build/experiments/runs $(PY) -m dpls compare two-core --scores \
+	DPLS_RUNS=build/experiments/runs $(PY) -m dpls compare two-core --eps 0.05,0.1 --scores \
 		$$(basename $$(ls build/experiments/runs/scores/*/cscore-????.parquet) .parquet)
 	DPLS_RUNS=build/experiments/runs $(PY) -m dpls.recorded $$(cd build/experiments/runs/experiments && ls)
 

@@ -84,7 +84,8 @@ def test_the_tables_hold_exactly_what_was_decided(tmp_path: Path, capsys: pytest
         to = tmp_path / "taken.csv"
         assert main(["tags", run.id, "--runs", str(tmp_path), "--to", str(to), *flags]) == 0
         pd.testing.assert_frame_equal(pd.read_csv(to, keep_default_na=False), expected, check_dtype=False)
-    capsys.readouterr()
+    assert main(["tags", run.id, "--runs", str(tmp_path), "--to", str(tmp_path / "taken.html")]) == 2
+    assert capsys.readouterr().err.endswith("choose a .csv, .parquet or .npz file\n"), "what it can write, and no more"
     main(["tags", run.id, "--runs", str(tmp_path)])
     assert capsys.readouterr().out == "5 images tagged: 1 keep, 2 relabel, 2 drop\n"
 

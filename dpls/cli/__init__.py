@@ -4,7 +4,7 @@ main       from a command line to an exit code
 making     train, experiment, compare, work
 loading    load
 checking   evaluate, bench, doctor
-looking    runs, export, scores
+looking    runs, export, tags, scores
 settings   settings
 serving    app
 """

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+TABLES = ".csv, .parquet or .npz"
 FILES = ".csv, .parquet, .npz or .html"
+"""What an export may be; as a table alone, and all."""
 
 
 def add(command: Command) -> None:
@@ -31,7 +33,7 @@ def add(command: Command) -> None:
     tags = command("tags", _tags, "what was decided about a run's images: keep, relabel, drop, smooth more")
     tags.add_argument("run", metavar="RUN", help=RUN)
     tags.add_argument("--cleaned", action="store_true", help="all images but the dropped, as they should be labelled")
-    tags.add_argument("--to", type=Path, metavar="FILE", help="a .csv, .parquet or .npz file")
+    tags.add_argument("--to", type=Path, metavar="FILE", help=f"a {TABLES} file")
     scores = command("scores", _scores, "show scores computed elsewhere like a measure, in all runs on these images")
     scores.add_argument("run", metavar="RUN", help=RUN)
     scores.add_argument(
@@ -84,7 +86,7 @@ def _eps(evaluation: dict[str, Any]) -> str:
 
 
 def _export(args: argparse.Namespace) -> int:
-    _check_place(args.to)
+    _check_place(args.to, FILES)
     run = find_run(args.runs, args.run)
     if args.to.suffix == ".html":
         return _write_report(run, args)
@@ -98,12 +100,12 @@ def _export(args: argparse.Namespace) -> int:
                 " Smoothing and take these along, or compute them: dpls.smoothing_factors(difficulty, lambda_min)"
             )
         table = sidecar(table, file_hashes(run))
-    return _write(table, args.to)
+    return _write(table, args.to, FILES)
 
 
 def _write_report(run: Run, args: argparse.Namespace) -> int:
     if args.factors:
-        raise UserError("--factors writes a table; choose a .csv, .parquet or .npz file")
+        raise UserError(f"--factors writes a table; choose a {TABLES} file")
     from dpls.reports import document
 
     text = document(run, data_root(args.runs))
@@ -121,23 +123,23 @@ def _tags(args: argparse.Namespace) -> int:
     if args.cleaned and not args.to:
         raise UserError("--cleaned goes with --to; say which file to write")
     if args.to:
-        _check_place(args.to)
-        return _write((cleaned if args.cleaned else table_of)(run.examples(), tags), args.to)
+        _check_place(args.to, TABLES)
+        return _write((cleaned if args.cleaned else table_of)(run.examples(), tags), args.to, TABLES)
     named = [tag.tag for tag in tags.values()]
     counts = ", ".join(f"{named.count(name):,} {name}" for name in TAGS if name in named)
     print(f"{len(tags):,} images tagged" + (f": {counts}" if counts else ""))
     return 0
 
 
-def _check_place(to: Path) -> None:
-    """Refuses where no file can be written."""
+def _check_place(to: Path, choices: str) -> None:
+    """Refuses where no file can be written; ``choices``: the endings it may have."""
     if to.is_dir() or not to.parent.is_dir():
         reason = "is a folder" if to.is_dir() else f"lies in {str(to.parent)!r}, which is no folder"
-        raise UserError(f"cannot export to {str(to)!r}: it {reason}; choose a {FILES} file")
+        raise UserError(f"cannot export to {str(to)!r}: it {reason}; choose a {choices} file")
 
 
-def _write(table: "pd.DataFrame", to: Path) -> int:
-    """In the form that the ending names."""
+def _write(table: "pd.DataFrame", to: Path, choices: str) -> int:
+    """In the form that the ending names; ``choices``: those there are."""
     import numpy as np
 
     match to.suffix:
@@ -148,7 +150,7 @@ def _write(table: "pd.DataFrame", to: Path) -> int:
         case ".npz":
             np.savez_compressed(to, allow_pickle=False, **{str(n): _plain(c) for n, c in table.items()})
         case suffix:
-            raise UserError(f"cannot export to {suffix or 'a file without an ending'}; choose a {FILES} file")
+            raise UserError(f"cannot export to {suffix or 'a file without an ending'}; choose a {choices} file")
     print(f"{len(table):,} examples written to {to}")
     return 0
 

@@ -1,5 +1,6 @@
 """Files of weights as the first epochs of a run: read, put in place, and described by settings. Loads torch."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -56,13 +57,7 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
 
 def _by_number(name: str) -> list[tuple[int, str]]:
     """So that epoch_9 comes before epoch_10."""
-    parts: list[str] = [""]
-    for letter in name:
-        if letter.isdigit() == parts[-1][-1:].isdigit():
-            parts[-1] += letter
-        else:
-            parts.append(letter)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def load(

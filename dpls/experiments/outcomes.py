@@ -205,7 +205,8 @@ def gather(
 
 
 def _outcomes(run: Run) -> pd.DataFrame:
-    found = run.examples()[["id", "split", "trained", "factor", "predicted"]]
+    examples = run.examples()
+    found = examples[["id", "split", "trained", "factor", "predicted"]]
     right = {column: np.full(len(found), np.nan) for column in COLUMNS}
     titles = {"attacked": "", "pgd": ""}
     for name in run.evaluation_names(others=True):
@@ -219,7 +220,7 @@ def _outcomes(run: Run) -> pd.DataFrame:
         known = found["id"].map(values)
         right[column] = np.where(known.notna(), known.astype(float), right[column])
     found = found.assign(**right)
-    found.attrs |= {**titles, "cost": _cost(run, found)}
+    found.attrs |= {**titles, "cost": _cost(run, examples)}
     return found
 
 
@@ -227,7 +228,7 @@ def _cost(run: Run, examples: pd.DataFrame) -> tuple[float, float]:
     """Seconds of training, a shared beginning included, and forward passes' worth of a training image."""
     rows, split = run.metrics(), examples["split"]
     train, validation, test = (int((split == part).sum()) for part in PARTS)
-    pseudo = int((run.examples()["cause"] == PSEUDO).sum())
+    pseudo = int((examples["cause"] == PSEUDO).sum())
     passes = training_passes(run.recipe().resolved(), (train, validation, test), len(rows), pseudo)
     return sum(row["seconds"] for row in rows), passes / max(1, train)
 

@@ -198,8 +198,9 @@ def _is_stuck(rows: Sequence[Mapping[str, Any]], config: RunConfig, chance: floa
 
 def _stuck(row: Mapping[str, Any], config: RunConfig, chance: float) -> str:
     longer = max(5, round(config.epochs / 5), 2 * config.attack_warmup)
+    stop = "Stop it" if row["epoch"] < config.epochs or config.elsewhere else "Start again"
     if config.elsewhere and config.elsewhere.how == "loaded":
-        remedy = "see whether the settings of net and data are those it was trained with"
+        stop, remedy = "Load it again", "see whether the settings of net and data are those it was trained with"
     elif config.elsewhere:
         remedy = "see whether ids, labels and logits belong together, and try another learning rate"
     elif not config.objective.attacks or row["epoch"] <= config.attack_warmup:  # there was no attack yet
@@ -208,8 +209,6 @@ def _stuck(row: Mapping[str, Any], config: RunConfig, chance: float) -> str:
         remedy = f"set attack_warmup={longer}, or a smaller eps"
     else:
         remedy = f"train longer with attack_warmup={longer}, or set a smaller eps"
-    stop = "Stop it" if row["epoch"] < config.epochs or config.elsewhere else "Start again"
-    stop = "Load it again" if config.elsewhere and config.elsewhere.how == "loaded" else stop
     return (
         f"Still at chance after epoch {row['epoch']}: {row['train_clean'] or 0:.1%} of the training images are right,"
         f" and saying always the commonest class gets {chance:.1%}. {stop}: {remedy}."

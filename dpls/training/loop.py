@@ -82,6 +82,7 @@ def train(config: RunConfig, run: Run, dataset: Dataset, watcher: Watcher) -> No
     shown = images_an_epoch(dataset, config.data.pseudo)
     watcher.images(done * shown)
     for start, phase in config.phases_after(done):
+        # What others trained is looked at as they would: in full precision.
         now = replace(parts, dtype=torch.float32) if isinstance(phase.objective, Elsewhere) else parts
         learn = learning(now, run, start, phase)
         for epoch in range(max(done, start) + 1, phase.until + 1):

@@ -53,7 +53,7 @@ def choose_run() -> Run:
         format_func=lambda ident: store.name_of(runs[ident]),
         key="run",
         persist_state="session",
-        width=250,
+        width=220,
         on_change=address.forget,
         args=address.OF_A_RUN,
     )
@@ -150,7 +150,7 @@ def _counted(config: RunConfig, epochs: int) -> int:
         epochs,
         key="T",
         persist_state="session",
-        width=210,
+        width=180,
         help=f"Difficulty is counted over the first T epochs. This run itself uses T = {config.counted_epochs}.",
     )
     return int(counted)

@@ -39,7 +39,13 @@ def undo(run: Run) -> tuple[int, ...]:
 
 
 def may_undo(run: Run) -> bool:
-    return bool(kept.standing(_file(run)))
+    file = _file(run)
+    return _may_undo(file, store.changed(file))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _may_undo(file: Path, changed: int) -> bool:  # noqa: ARG001
+    return bool(kept.standing(file))
 
 
 def doubt(run: Run) -> NDArray[np.float32] | None:

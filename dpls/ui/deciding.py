@@ -73,7 +73,7 @@ def _likeliest(s: Selection, example: int, classes: Sequence[str]) -> int:
 def show_for_many(s: Selection) -> None:
     """Tagging those picked together, or all selected; and the files to take along."""
     several = [example for example in st.session_state.get(SEVERAL, []) if example < len(s.facts.labels)]
-    ids = several or [int(example) for example in s.order]
+    ids = np.array(several, dtype=np.int64) if several else s.order
     what = f"{len(ids):,} {'picked' if several else 'selected'}"
     with st.container(horizontal=True, vertical_alignment="center"):
         if not read_only():
@@ -82,11 +82,11 @@ def show_for_many(s: Selection) -> None:
         if several:
             st.button("Clear picks", on_click=st.session_state.pop, args=(SEVERAL,), icon=":material/deselect:")
         with st.popover("Take along", icon=":material/download:"):
-            _take_along(s, np.array(ids, dtype=np.int64), what)
+            _take_along(s, ids, what)
         st.caption("Ctrl or Shift and a click picks several.")
 
 
-def _tag_many(s: Selection, ids: Sequence[int]) -> None:
+def _tag_many(s: Selection, ids: NDArray[np.int64]) -> None:
     st.caption(HELP)
     with st.container(horizontal=True):
         for name, (title, _) in NAMES.items():

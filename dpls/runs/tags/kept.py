@@ -103,8 +103,10 @@ def undo(file: Path) -> tuple[int, ...]:
 
 def _append(file: Path, content: dict[str, Any]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("ab") as opened:  # behind whatever a crash tore, on a line of its own
-        torn = opened.tell() and file.read_bytes()[-1:] != b"\n"
+    with file.open("ab+") as opened:  # behind whatever a crash tore, on a line of its own
+        if opened.tell():
+            opened.seek(-1, os.SEEK_END)
+        torn = opened.read() not in (b"", b"\n")
         opened.write((b"\n" if torn else b"") + json.dumps(content).encode() + b"\n")
         opened.flush()
         os.fsync(opened.fileno())
