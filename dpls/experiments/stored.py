@@ -252,9 +252,9 @@ def _is_lost(run: Run) -> bool:
         return True
 
 
-def list_experiments(runs: Path) -> list[Stored]:
-    """All experiments of a folder of runs, the newest first; none that is damaged."""
-    found = [Stored(p) for p in (runs / "experiments").glob("*") if NAME.fullmatch(p.name)]
+def list_experiments(runs: Path, kind: str = "") -> list[Stored]:
+    """All experiments of a folder of runs, or those of a kind, the newest first; none that is damaged."""
+    found = [Stored(p) for p in (runs / "experiments").glob(f"{kind}-*" if kind else "*") if NAME.fullmatch(p.name)]
     whole = [stored for stored in found if _is_whole(stored)]
     return sorted(whole, key=lambda stored: str(stored.content["created"]), reverse=True)
 

@@ -2,6 +2,7 @@
 
 frame       what every page is drawn in: menu, errors as sentences, the timer
 store       cached readers of run directories and images
+facts       who the examples of a run are
 address     what a link carries: values of widgets, from page to page
 selection   which run, measure, T and examples: shared by the result pages
 gallery     images as one sprite of buttons

@@ -15,6 +15,7 @@ from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
 from dpls.runs.tags.kept import TAGS
 from dpls.ui import address, decided, described, elsewhere, store
+from dpls.ui.facts import Facts
 from dpls.ui.frame import escape, row
 from dpls.ui.selection import (
     ATTACKED,
@@ -72,7 +73,7 @@ def select() -> Selection:
                 " page Train, or choose another run"
             )
         facts = store.facts(run)
-        measure, adversarial = _measure(run, config)
+        measure, adversarial = _measure(run, config, epochs)
         normaliser = _normaliser(config)
         counted = None if store.is_imported(measure) else _counted(config, epochs)
         below = st.container(width="content")
@@ -88,9 +89,9 @@ def select() -> Selection:
     return selection_of(run, measure, adversarial, counted, normaliser, filters=filters, low=low, high=high)
 
 
-def _measure(run: Run, config: RunConfig) -> tuple[str, bool]:
+def _measure(run: Run, config: RunConfig, epochs: int) -> tuple[str, bool]:
     own, mine = config.difficulty, elsewhere.own_measure(run)
-    names = titles(store.committed(run))
+    names = titles(epochs)
     measures = [*names, *elsewhere.imported(run)]
     asked = st.session_state.get("measure")
     if asked is not None and asked not in measures:
@@ -163,7 +164,7 @@ def _part() -> int:
     )
 
 
-def _filters(run: Run, facts: store.Facts, part: int) -> Filters:
+def _filters(run: Run, facts: Facts, part: int) -> Filters:
     address.bind("class", [], lambda names: set(names) <= set(facts.classes), _some(facts.classes))
     classes = st.multiselect("Class", facts.classes, key="class", persist_state="session", placeholder="all")
     causes: list[str] = []
@@ -203,8 +204,8 @@ def _disputed(run: Run) -> bool:
     )
 
 
-def _file(facts: store.Facts) -> str:
-    if not facts.files.any():
+def _file(facts: Facts) -> str:
+    if not facts.has_files:
         return ""
     address.bind("file", "", lambda name: isinstance(name, str))
     return st.text_input("Part of the file's path", key="file", persist_state="session").strip()

@@ -77,12 +77,14 @@ def show_for_many(s: Selection) -> None:
     what = f"{len(ids):,} {'picked' if several else 'selected'}"
     with st.container(horizontal=True, vertical_alignment="center"):
         if not read_only():
-            with st.popover(f"Tag {what}", icon=":material/sell:", key="tag many"):
-                _tag_many(s, ids)
+            with st.popover(f"Tag {what}", icon=":material/sell:", key="tag many", on_change="rerun") as tagging:
+                if tagging.open:
+                    _tag_many(s, ids)
         if several:
             st.button("Clear picks", on_click=st.session_state.pop, args=(SEVERAL,), icon=":material/deselect:")
-        with st.popover("Take along", icon=":material/download:"):
-            _take_along(s, ids, what)
+        with st.popover("Take along", icon=":material/download:", key="take along", on_change="rerun") as taking:
+            if taking.open:
+                _take_along(s, ids, what)
         st.caption("Ctrl or Shift and a click picks several.")
 
 

@@ -16,6 +16,7 @@ from dpls.experiments.outcomes import ALL, role_of
 from dpls.experiments.result import ByImage, Claim, Images, Result
 from dpls.experiments.stored import Stored
 from dpls.ui import download, store
+from dpls.ui.facts import Facts
 from dpls.ui.frame import escape
 from dpls.ui.gallery import Tile, gallery
 from dpls.ui.trust import show_trust
@@ -135,7 +136,7 @@ def _show_images(e: Stored, lists: Sequence[Images]) -> None:
     )
 
 
-def _tile(facts: store.Facts, difficulty: NDArray[np.float64], example: int) -> Tile:
+def _tile(facts: Facts, difficulty: NDArray[np.float64], example: int) -> Tile:
     label, cause = facts.classes[facts.labels[example]], facts.cause_of(example)
     known = difficulty[example] if example < len(difficulty) else np.nan
     number = "" if np.isnan(known) else f"{known:.2f} "

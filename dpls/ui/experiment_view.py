@@ -39,9 +39,9 @@ def choose(kind: type[Experiment], fingerprint: str | None = None) -> Stored | N
 
     fingerprint: of the images that matter; what was done on these comes first, and of the others it is said.
     """
-    recorded = sorted(list_experiments(RECORDED), key=lambda e: not e.experiment.base.data.probes)
-    found = list_experiments(runs_root()) + recorded
-    mine = [e for e in found if isinstance(e.experiment, kind)]
+    recorded = list_experiments(RECORDED, kind.name())
+    mine = list_experiments(runs_root(), kind.name())
+    mine += sorted(recorded, key=lambda e: not e.experiment.base.data.probes)
     others = {e.id for e in mine if fingerprint and e.content["fingerprint"] not in (None, fingerprint)}
     known = {e.id: e for e in sorted(mine, key=lambda e: e.id in others)}
     if started := st.session_state.pop("started experiment", None):

@@ -14,6 +14,7 @@ from dpls.recipe import RunConfig
 from dpls.runs.directory import Run
 from dpls.runs.tags.kept import Tag
 from dpls.ui import decided, elsewhere, store
+from dpls.ui.facts import Facts
 
 CLEAN, ATTACKED = "clean", "attacked"
 SCALE_NAMES: dict[NormaliserName, str] = {"min_max": "min-max", "rank": "rank", "quantile_clip": "1-99 %"}
@@ -28,7 +29,7 @@ class Selection:
 
     run: Run
     config: RunConfig
-    facts: store.Facts
+    facts: Facts
     epochs: int
     counted: int
     measure: str
@@ -164,7 +165,7 @@ def selection_of(
     )
 
 
-def _filtered(run: Run, facts: store.Facts, filters: Filters, tags: Mapping[int, Tag]) -> NDArray[np.int64]:
+def _filtered(run: Run, facts: Facts, filters: Filters, tags: Mapping[int, Tag]) -> NDArray[np.int64]:
     mask = facts.part == filters.part
     if filters.classes:
         mask &= np.isin(facts.labels, [facts.classes.index(name) for name in filters.classes])

@@ -3,7 +3,6 @@
 Big arrays stay memory maps or read-only arrays in ``cache_resource``: nothing is copied from one rerun to the next.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 
 from dpls.data import SPLITS, TRAIN, VALIDATION, Data
 from dpls.data.cache import folder_of, open_dataset
-from dpls.data.unlabelled import PSEUDO
 from dpls.difficulty.measures import MEASURES
 from dpls.difficulty.scale import NormaliserName, normalise
 from dpls.difficulty.signals import signals_of
@@ -28,6 +26,7 @@ from dpls.runs.directory import Run
 from dpls.runs.files import RECORDED, data_root, runs_root
 from dpls.runs.folder import list_runs
 from dpls.ui import elsewhere
+from dpls.ui.facts import Facts
 
 STATES = {
     "queued": "waiting",
@@ -104,43 +103,6 @@ def trained_here() -> list[Run]:
 def name_of(run: Run) -> str:
     """What people call it: its label, or its id."""
     return f"{run.label()} · {run.id[-4:]}" if run.label() else run.id
-
-
-@dataclass(frozen=True, eq=False)
-class Facts:
-    """Who the examples of a run are: arrays (N,) by id. ``images`` is None where the cache has lost them (``missing``
-    says so then), or nobody handed over any."""
-
-    classes: tuple[str, ...]
-    labels: NDArray[np.int64]
-    part: NDArray[np.uint8]
-    causes: tuple[str, ...]
-    """What was planted, by code; code 0 is nothing, ""."""
-    cause: NDArray[np.uint8]
-    true_labels: NDArray[np.int64]
-    files: NDArray[np.str_]
-    images: NDArray[np.uint8] | None
-    missing: str
-
-    def ids(self, part: int) -> NDArray[np.int64]:
-        return np.flatnonzero(self.part == part)
-
-    def scored(self) -> NDArray[np.int64]:
-        """Ids of the training images whose own labels set the scale of difficulty: no pseudo-labels."""
-        own = [code for code, name in enumerate(self.causes) if name != PSEUDO]
-        return np.flatnonzero((self.part == TRAIN) & np.isin(self.cause, own))
-
-    def label_of(self, example: int) -> str:
-        """Its class; "" where it has no label."""
-        return self.classes[self.labels[example]] if self.labels[example] >= 0 else ""
-
-    def cause_of(self, example: int) -> str:
-        return self.causes[int(self.cause[example])]
-
-    def cause_in_words(self, example: int) -> str:
-        """e.g. "planted: flip"; a pseudo-label is one that nobody planted."""
-        cause = self.cause_of(example)
-        return cause if cause in ("", PSEUDO) else f"planted: {cause}"
 
 
 def facts(run: Run) -> Facts:
