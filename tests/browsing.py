@@ -144,7 +144,7 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     yield opened
     if "server" in request.fixturenames:  # a test that fails holds up no run of the next
         request.getfixturevalue("server").hold.let_go()
-    assert not opened.troubles  # type: ignore[attr-defined]
+    assert not opened.troubles, opened.troubles  # type: ignore[attr-defined]
     context.close()
 
 

@@ -140,7 +140,7 @@ def test_two_apps_queue_for_one_slot(tmp_path: Path, hold: Hold) -> None:
     together = []
 
     def both_done() -> bool:
-        states = [run.status()["state"] for run in (first, second)]
+        states = [run.status()["state"] for run in (second, first)]  # where the later one works the first has ended
         together.append(states == ["running", "running"])
         return states == ["done", "done"]
 
